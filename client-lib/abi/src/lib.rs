@@ -1,0 +1,12 @@
+//! The contract that both sides of a plugin boundary compile.
+//!
+//! A plugin says who it is twice. Its **note** ([`note`]) lies in the file and is read before any of the plugin has
+//! run; its **registration** ([`registration`]) is a static node that the plugin's constructor pushes onto a list
+//! inside the plugin, and is read through one exported entry after the plugin was opened.
+//!
+//! Everything here is `repr(C)`, starts with a version, and has no dependencies, so that two builds which never saw
+//! each other's toolchain can still find out that they do not fit.
+#![no_std]
+
+pub mod note;
+pub mod registration;

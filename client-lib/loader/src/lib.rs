@@ -1,0 +1,22 @@
+//! Opens plugin images for good, and reads what they declare and what they registered.
+//!
+//! Whoever opens a plugin, a client or a sacrificial process, goes through [`open`]: the file is checked, opened with
+//! every symbol bound and none shared, never closed, and the registrations that its constructors made are collected.
+//!
+//! This is the crate where `unsafe` about plugins lives. Its safe functions rely on one thing that no program can
+//! check: that the plugin's own code follows the rules of the language it was written in.
+
+mod barrier;
+mod check;
+pub mod elf;
+mod fatal;
+mod open;
+mod register;
+mod symbol;
+
+pub use barrier::Barrier;
+pub use check::CheckError;
+pub use fatal::{Inscription, report_fatal_signals};
+pub use open::{Image, OpenError, open};
+pub use register::{RegistrationError, Registrations};
+pub use symbol::{LookupError, Symbol};

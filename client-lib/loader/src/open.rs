@@ -1,0 +1,128 @@
+//! Opens an image, once per process and for good.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use crate::check::{CheckError, Place, check};
+use crate::register::{RegistrationError, Registrations, collect};
+
+/// An open image. It stays mapped until the process ends, so what is looked up in it never dangles.
+#[derive(Debug)]
+pub struct Image {
+    pub(crate) path: PathBuf,
+    pub(crate) library: Library,
+    pub(crate) registrations: Option<Registrations>,
+    pub(crate) exports: OnceLock<Vec<String>>,
+}
+
+impl Image {
+    /// The file that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the plugin registered; `None` for a raw plugin.
+    pub fn registrations(&self) -> Option<&Registrations> {
+        self.registrations.as_ref()
+    }
+}
+
+/// Why an image was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is not what was announced.
+    #[error("cannot open {}", path.display())]
+    Check {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: CheckError,
+    },
+    /// The system's loader turned it down.
+    #[error("the system's loader cannot open {}{}", path.display(), advice(source))]
+    Load {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: libloading::Error,
+    },
+    /// What it registered cannot be used.
+    #[error("cannot use what {} registered", path.display())]
+    Register {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: RegistrationError,
+    },
+}
+
+/// One step that helps, for the failures that people meet.
+fn advice(error: &libloading::Error) -> &'static str {
+    let text =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    if text.contains("failed to map segment") {
+        "; its folder may be mounted noexec: choose another one with --state-dir or XDG_STATE_HOME"
+    } else if text.contains("undefined symbol") {
+        "; link the library that defines the symbol into the plugin"
+    } else if text.contains("cannot open shared object file") {
+        "; put the library it needs beside the plugin and link with -Wl,-rpath,$ORIGIN"
+    } else {
+        ""
+    }
+}
+
+/// The open images of this process, whichever client opened them.
+type Opened = HashMap<Place, &'static Image>;
+
+/// Opens an image and collects what it registered.
+///
+/// The file's owner, mode and BLAKE3 hash are checked first. Every symbol is bound now (`RTLD_NOW`), so that a missing
+/// one is an error here and not a crash later, and none is offered to other images (`RTLD_LOCAL`). An image that this
+/// process has open already is handed out again without running anything; that is decided by device and inode.
+///
+/// Constructors of the image run on the calling thread, under the loader's lock. The image is never closed.
+///
+/// # Errors
+///
+/// See [`OpenError`]. An image whose registrations cannot be used stays mapped, as everything does.
+pub fn open(path: &Path, digest: &[u8; 32]) -> Result<&'static Image, OpenError> {
+    static OPENED: OnceLock<Mutex<Opened>> = OnceLock::new();
+
+    let place = check(path, digest).map_err(|source| OpenError::Check {
+        path: path.to_owned(),
+        source,
+    })?;
+    // Held while the image is opened: two threads that open one image run its constructors once.
+    let mut opened = OPENED
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(image) = opened.get(&place) {
+        return Ok(image);
+    }
+    // SAFETY: the constructors are the plugin's own code, which the user chose to run in this process (kept by the
+    // user; DESIGN: a plugin runs with the program's rights).
+    let library =
+        unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|source| {
+            OpenError::Load {
+                path: path.to_owned(),
+                source,
+            }
+        })?;
+    // Leaked before anything can fail, because dropping a library closes it under whatever its constructors started.
+    let image = Box::leak(Box::new(Image {
+        path: path.to_owned(),
+        library,
+        registrations: None,
+        exports: OnceLock::new(),
+    }));
+    image.registrations = collect(&image.library).map_err(|source| OpenError::Register {
+        path: path.to_owned(),
+        source,
+    })?;
+    opened.insert(place, image);
+    Ok(image)
+}

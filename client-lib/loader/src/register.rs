@@ -1,0 +1,224 @@
+//! Collects what a version's constructors recorded while it was being opened.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
+
+use libloading::os::unix::Library;
+use plugind_abi::registration::{ABI, ENTRY, Entry, Kind, Registration, Registry, Symbol, Text};
+
+/// What one version registered: its own name and number, and its functions and statics.
+#[derive(Debug)]
+pub struct Registrations {
+    plugin: String,
+    semver: String,
+    symbols: BTreeMap<String, Address>,
+}
+
+impl Registrations {
+    /// The plugin's name.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    /// The plugin's semantic version, as written.
+    pub fn semver(&self) -> &str {
+        &self.semver
+    }
+
+    /// The registered names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.symbols.keys().map(String::as_str)
+    }
+
+    pub(crate) fn address(&self, name: &str) -> Option<Address> {
+        self.symbols.get(name).copied()
+    }
+}
+
+/// Where a symbol is, in an image that is never unmapped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Address(pub(crate) *const ());
+
+// SAFETY: an address is only a number here; what may be done with it is the obligation of `Image::lookup`'s caller.
+unsafe impl Send for Address {}
+// SAFETY: as above.
+unsafe impl Sync for Address {}
+
+/// Why what a plugin registered cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// Built against another generation of the boundary.
+    #[error(
+        "the plugin was built with generation {found} of plugind's boundary and this program has generation {ABI}; \
+         build both with the same plugind release"
+    )]
+    Generation {
+        /// The plugin's.
+        found: u32,
+    },
+    /// Two crates of one image registered under different names or versions.
+    #[error(
+        "the plugin registers itself twice: as {first} and as {second}; only one crate of a plugin may use register!"
+    )]
+    TwoPlugins {
+        /// Name and version.
+        first: String,
+        /// Name and version.
+        second: String,
+    },
+    /// One name stands for two addresses.
+    #[error("the plugin registers `{name}` twice; register it once")]
+    Twice {
+        /// Which.
+        name: String,
+    },
+    /// A constructor ran twice or the list is damaged.
+    #[error("the plugin's list of registrations has no end")]
+    Endless,
+    /// A name is not UTF-8.
+    #[error("the plugin registers a name that is not UTF-8")]
+    NotText,
+    /// The exported entry does not hand out a list.
+    #[error("the plugin exports plugind_registry, but it returns nothing")]
+    NoRegistry,
+}
+
+/// More `register!` than a plugin has modules; a longer list is a ring.
+const MAX_REGISTRATIONS: usize = 100_000;
+
+/// Reads the list of an image that is open; `None` if the image exports no entry of its own.
+pub(crate) fn collect(library: &Library) -> Result<Option<Registrations>, RegistrationError> {
+    // SAFETY: the type is the one that plugind's own SDK gives the symbol (kept by `plugind-plugin`, which alone
+    // defines it).
+    let Ok(entry) = (unsafe { library.get::<Entry>(ENTRY) }) else {
+        return Ok(None);
+    };
+    if !is_own(library, (*entry as *const ()).cast()) {
+        // The symbol search went on into a library that this one needs.
+        return Ok(None);
+    }
+    // SAFETY: the entry returns null or the address of the image's own static registry, which is never unmapped
+    // (kept by `plugind-plugin`, and by `open`, which never closes).
+    let registry = unsafe { entry().as_ref::<'static>() }.ok_or(RegistrationError::NoRegistry)?;
+    walk(registry)
+}
+
+fn walk(registry: &'static Registry) -> Result<Option<Registrations>, RegistrationError> {
+    if registry.abi != ABI {
+        return Err(RegistrationError::Generation {
+            found: registry.abi,
+        });
+    }
+    let mut found: Option<Registrations> = None;
+    let mut next = registry.first();
+    let mut count = 0;
+    // SAFETY: a node is a static of the image (kept by `Registry::push`, which takes `&'static`).
+    while let Some(node) = unsafe { next.as_ref::<'static>() } {
+        count += 1;
+        if count > MAX_REGISTRATIONS {
+            return Err(RegistrationError::Endless);
+        }
+        add(&mut found, node)?;
+        next = node.next();
+    }
+    Ok(found)
+}
+
+fn add(
+    found: &mut Option<Registrations>,
+    node: &'static Registration,
+) -> Result<(), RegistrationError> {
+    let (plugin, semver) = (text(node.plugin)?, text(node.semver)?);
+    let into = found.get_or_insert_with(|| Registrations {
+        plugin: plugin.to_owned(),
+        semver: semver.to_owned(),
+        symbols: BTreeMap::new(),
+    });
+    if into.plugin != plugin || into.semver != semver {
+        return Err(RegistrationError::TwoPlugins {
+            first: format!("{} {}", into.plugin, into.semver),
+            second: format!("{plugin} {semver}"),
+        });
+    }
+    // SAFETY: pointer and length were taken from one static slice of the image (kept by `Registration::new`).
+    let symbols: &[Symbol] = unsafe { std::slice::from_raw_parts(node.symbols, node.count) };
+    for symbol in symbols {
+        debug_assert!(matches!(symbol.kind, Kind::FUNCTION | Kind::VARIABLE));
+        let name = text(symbol.name)?.to_owned();
+        if into.symbols.contains_key(&name) {
+            return Err(RegistrationError::Twice { name });
+        }
+        into.symbols.insert(name, Address(symbol.address));
+    }
+    Ok(())
+}
+
+fn text(text: Text) -> Result<&'static str, RegistrationError> {
+    // SAFETY: pointer and length were taken from one `&'static str` of the image (kept by `Text::new`).
+    let bytes = unsafe { std::slice::from_raw_parts(text.bytes, text.len) };
+    std::str::from_utf8(bytes).map_err(|_| RegistrationError::NotText)
+}
+
+/// Whether an address lies in the image that a handle stands for: a symbol search goes on into needed libraries, and
+/// what is found there is not the plugin's.
+pub(crate) fn is_own(library: &Library, address: *const c_void) -> bool {
+    let Some(base) = image_of(address) else {
+        return false;
+    };
+    own_base(library).is_some_and(|own| own == base)
+}
+
+/// The load address of the image that holds `address`.
+fn image_of(address: *const c_void) -> Option<usize> {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: `dladdr` accepts any address and writes the whole structure when it returns non-zero.
+    let found = unsafe { libc::dladdr(address, info.as_mut_ptr()) };
+    // SAFETY: zeroed above, and every field of `Dl_info` may be zero.
+    let info = unsafe { info.assume_init() };
+    (found != 0).then(|| info.dli_fbase.addr())
+}
+
+/// The load address of the image that a handle stands for. `RTLD_DI_LINKMAP` gives the image's dynamic section, which
+/// lies inside it.
+fn own_base(library: &Library) -> Option<usize> {
+    /// The public head of `struct link_map` in `<link.h>`.
+    #[repr(C)]
+    struct LinkMap {
+        addr: usize,
+        name: *const libc::c_char,
+        dynamic: *const c_void,
+    }
+    let handle = raw_handle(library);
+    let mut map: *const LinkMap = std::ptr::null();
+    // SAFETY: the handle is open for ever, and for this request `dlinfo` writes one pointer.
+    let result = unsafe {
+        libc::dlinfo(
+            handle,
+            libc::RTLD_DI_LINKMAP,
+            (&raw mut map).cast::<c_void>(),
+        )
+    };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: `dlinfo` succeeded, so it points to the link map of an image that is never closed.
+    let map = unsafe { map.as_ref() }?;
+    image_of(map.dynamic)
+}
+
+/// The handle inside a library, which stays owned by it.
+fn raw_handle(library: &Library) -> *mut c_void {
+    // SAFETY: the copy is turned back into its handle at once and never dropped, so nothing is closed twice; the
+    // library has no other content than its handle (kept by `Library::into_raw`, which is all of it).
+    let copy = unsafe { std::ptr::read(library) };
+    copy.into_raw()
+}
+
+/// Looks a name up in the image's own exported symbols.
+pub(crate) fn exported(library: &Library, name: &CStr) -> Option<Address> {
+    // SAFETY: the symbol is read as a bare address; what may be done with it is the obligation of the caller of
+    // `Image::lookup`.
+    let symbol = unsafe { library.get::<*const ()>(name) }.ok()?;
+    is_own(library, symbol.cast()).then_some(Address(*symbol))
+}

@@ -1,0 +1,155 @@
+//! Names to addresses, with a type that the caller vouches for.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::mem;
+use std::ops::Deref;
+
+use crate::elf;
+use crate::open::Image;
+use crate::register::{Address, exported};
+
+/// The address of a function or variable of an image, with the type that its looker-up vouched for. It is valid as
+/// long as the process lives and may be copied freely.
+#[derive(Clone, Copy)]
+pub struct Symbol<T> {
+    value: T,
+}
+
+impl<T> Deref for Symbol<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> fmt::Debug for Symbol<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Symbol({})", std::any::type_name::<T>())
+    }
+}
+
+/// Why a name was not found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The image neither registered nor exports the name.
+    #[error(
+        "no symbol `{name}`{}; the plugin has {count} symbols",
+        suggestion(near)
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Names like it, the nearest first.
+        near: Vec<String>,
+        /// How many names there are.
+        count: usize,
+    },
+}
+
+fn suggestion(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        names => format!(", did you mean `{}`", names.join("`, `")),
+    }
+}
+
+impl Image {
+    /// Looks up a function or variable: a registered one by its registered name, else an exported one. Names of
+    /// libraries that the image needs are not found.
+    ///
+    /// `T` is a function pointer, or a raw pointer to the variable.
+    ///
+    /// # Safety
+    ///
+    /// `T` must be the type that the plugin gave the symbol: the function's own signature and calling convention, or a
+    /// pointer to the variable's own type. Nothing checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Unknown`] lists names like the one asked for.
+    pub unsafe fn lookup<T: Copy>(&self, name: &CStr) -> Result<Symbol<T>, LookupError> {
+        const { assert!(mem::size_of::<T>() == mem::size_of::<*const ()>()) };
+        let text = name.to_string_lossy();
+        let address = self
+            .registrations()
+            .and_then(|registrations| registrations.address(&text))
+            .or_else(|| exported(&self.library, name))
+            .ok_or_else(|| self.unknown(&text))?;
+        let Address(pointer) = address;
+        // SAFETY: `T` has the size of a pointer (checked above) and is the symbol's type (kept by the caller).
+        let value = unsafe { mem::transmute_copy::<*const (), T>(&pointer) };
+        Ok(Symbol { value })
+    }
+
+    /// The names that [`Image::lookup`] finds, sorted.
+    pub fn names(&self) -> &[String] {
+        self.exports.get_or_init(|| {
+            let registered = self
+                .registrations()
+                .into_iter()
+                .flat_map(|r| r.names().map(str::to_owned));
+            let mut names: Vec<_> = registered.chain(self.exported_names()).collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        })
+    }
+
+    fn exported_names(&self) -> impl Iterator<Item = String> + use<> {
+        let bytes = std::fs::read(self.path()).unwrap_or_default();
+        elf::read(&bytes)
+            .map(|elf| elf.exports)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|export| export.name)
+    }
+
+    fn unknown(&self, name: &str) -> LookupError {
+        let names = self.names();
+        let mut near: Vec<_> = names
+            .iter()
+            .map(|candidate| (distance(name, candidate), candidate))
+            .filter(|(distance, candidate)| *distance * 2 <= name.len().max(candidate.len()))
+            .collect();
+        near.sort();
+        LookupError::Unknown {
+            name: name.to_owned(),
+            near: near
+                .into_iter()
+                .take(3)
+                .map(|(_, name)| name.clone())
+                .collect(),
+            count: names.len(),
+        }
+    }
+}
+
+/// The Levenshtein distance of two names, one row at a time (Wagner and Fischer, 1974).
+fn distance(a: &str, b: &str) -> usize {
+    let b = b.as_bytes();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn near_names_have_small_distances() {
+        assert_eq!(distance("answer", "answer"), 0);
+        assert_eq!(distance("anwser", "answer"), 2);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

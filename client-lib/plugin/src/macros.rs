@@ -1,0 +1,65 @@
+//! `register!`, which stands alone because a macro is read token by token.
+
+/// Registers `extern "C"` functions and statics of a plugin under their own names.
+///
+/// `register! { answer, add, static LIVES }` records the plugin's name and version, which are its package's, and the
+/// addresses of the functions and statics. It may stand several times, in several modules; a name that is registered
+/// twice makes the program refuse the plugin and say which.
+///
+/// Functions must be `extern "C"`: a program that looks one up by name states its type, and only the C calling
+/// convention is the same in two builds. A `static` that a program is meant to write must say so by its type (an
+/// atomic, for instance).
+///
+/// ```compile_fail
+/// plugind_plugin::register! { nothing_of_this_name }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! register {
+    ($($symbols:tt)*) => {
+        const _: () = {
+            const PLUGIN: &str = ::core::env!("CARGO_PKG_NAME");
+            const SEMVER: &str = ::core::env!("CARGO_PKG_VERSION");
+
+            #[used]
+            #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.plugind"))]
+            static NOTE: $crate::__private::Identity<{ $crate::__private::descriptor_len(PLUGIN, SEMVER) }> =
+                $crate::__private::Identity::new(PLUGIN, SEMVER);
+
+            static SYMBOLS: &[$crate::__private::Symbol] = $crate::__symbols!([] $($symbols)*);
+
+            static NODE: $crate::__private::Registration =
+                $crate::__private::Registration::new(PLUGIN, SEMVER, SYMBOLS);
+
+            extern "C" fn construct() {
+                $crate::__private::push(&NODE);
+            }
+
+            #[used]
+            #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+            #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+            static CONSTRUCTOR: extern "C" fn() = construct;
+        };
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __symbols {
+    ([$($done:expr,)*]) => { &[$($done,)*] };
+    ([$($done:expr,)*] static $name:ident $(, $($rest:tt)*)?) => {
+        $crate::__symbols!([$($done,)* $crate::__private::Symbol {
+            name: $crate::__private::Text::new(::core::stringify!($name)),
+            kind: $crate::__private::Kind::VARIABLE,
+            address: (&raw const $name).cast::<()>(),
+        },] $($($rest)*)?)
+    };
+    ([$($done:expr,)*] $name:ident $(, $($rest:tt)*)?) => {
+        $crate::__symbols!([$($done,)* $crate::__private::Symbol {
+            name: $crate::__private::Text::new(::core::stringify!($name)),
+            kind: $crate::__private::Kind::FUNCTION,
+            address: $name as *const (),
+        },] $($($rest)*)?)
+    };
+}

@@ -1,0 +1,335 @@
+//! The client: what a program holds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use plugind_wire::VersionId;
+use plugind_wire::message::{ClientHello, EngineHello};
+use plugind_wire::status::{Mode, Status};
+
+use crate::builder::Builder;
+use crate::error::ClientError;
+use crate::event::{ClientEvent, Listeners};
+use crate::link::{Link, Target};
+use crate::loader::{FollowNews, Loader, Request};
+use crate::plugin::Plugin;
+use crate::reader::{Reader, Readers};
+use crate::snapshot::SymbolTable;
+
+/// Requests of all threads that wait for the loader thread.
+const REQUESTS: usize = 256;
+/// Messages that wait for the loader thread while it opens something.
+const ARRIVED: usize = 256;
+
+/// Follows plugins while the program runs. Clones share everything; dropping the last one ends the client's threads,
+/// and what was open stays open.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    readers: Arc<Readers>,
+    listeners: Arc<Listeners>,
+    requests: Sender<Request>,
+    deadline: Duration,
+    loader: Option<JoinHandle<()>>,
+    link: Option<Link>,
+    #[cfg(feature = "embedded")]
+    engine: Option<plugind_engine::Engine>,
+    mode: std::sync::OnceLock<EngineHello>,
+}
+
+impl Client {
+    /// Uses the daemon that serves `folder` if one answers now, and runs the engine inside this process otherwise.
+    ///
+    /// # Errors
+    ///
+    /// See [`Builder::watch`].
+    pub fn watch(folder: impl AsRef<Path>) -> Result<Self, ClientError> {
+        Self::builder(folder).watch()
+    }
+
+    /// Connects to the daemon that serves `folder`, waiting up to 10 s for it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Builder::connect`].
+    pub fn connect(folder: impl AsRef<Path>) -> Result<Self, ClientError> {
+        Self::builder(folder).connect()
+    }
+
+    /// Runs the engine inside this process, whether or not a daemon serves `folder`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Builder::embed`].
+    pub fn embed(folder: impl AsRef<Path>) -> Result<Self, ClientError> {
+        Self::builder(folder).embed()
+    }
+
+    /// For choices: socket, directories, deadline, name.
+    pub fn builder(folder: impl AsRef<Path>) -> Builder {
+        Builder::new(folder.as_ref())
+    }
+
+    pub(crate) fn start(
+        target: Target,
+        hello: ClientHello,
+        deadline: Duration,
+    ) -> Result<Self, ClientError> {
+        let readers = Arc::new(Readers::new());
+        let listeners = Arc::new(Listeners::default());
+        let (requests, to_do) = bounded(REQUESTS);
+        let (to_loader, arrived) = bounded(ARRIVED);
+        let loader = Loader::new(Arc::clone(&readers), Arc::clone(&listeners), to_do, arrived);
+        let loader = thread::Builder::new()
+            .name("plugind-loader".to_owned())
+            .spawn(move || loader.run())
+            .map_err(ClientError::Thread)?;
+        let mut inner = Inner {
+            readers,
+            listeners,
+            requests,
+            deadline,
+            loader: Some(loader),
+            link: None,
+            #[cfg(feature = "embedded")]
+            engine: None,
+            mode: std::sync::OnceLock::new(),
+        };
+        // From here on dropping `inner` ends the loader thread.
+        inner.link = Some(Link::start(target, hello, to_loader).map_err(ClientError::Thread)?);
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Keeps the embedded engine as long as the client.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn keep(&mut self, engine: plugind_engine::Engine) {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.engine = Some(engine);
+        }
+    }
+
+    pub(crate) fn await_engine(
+        &self,
+        socket: &Path,
+        deadline: Duration,
+    ) -> Result<(), ClientError> {
+        let hello = self
+            .ask(Request::Ready, deadline)
+            .map_err(|error| match error {
+                ClientError::TimedOut { waited } => ClientError::NothingServes {
+                    socket: socket.to_owned(),
+                    waited,
+                },
+                other => other,
+            })?;
+        let _ = self.inner.mode.set(hello);
+        Ok(())
+    }
+
+    /// Where the engine runs. Decided once, when the client starts.
+    pub fn mode(&self) -> Mode {
+        // Set by every constructor before it hands the client out.
+        self.inner
+            .mode
+            .get()
+            .map_or(Mode::Daemon, |hello| hello.mode)
+    }
+
+    /// Follows a plugin by name, waiting up to the deadline for its first version. Every later version takes its place
+    /// by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NoVersion`] after the deadline lists what was found instead.
+    pub fn plugin(&self, name: &str) -> Result<Plugin, ClientError> {
+        let started = Instant::now();
+        let mut found = None;
+        let news = self.follow(name)?;
+        loop {
+            let left = self.inner.deadline.saturating_sub(started.elapsed());
+            match news.recv_timeout(left) {
+                Ok(FollowNews::Current(slot, table)) => return Ok(self.handle(name, slot, table)),
+                Ok(FollowNews::NothingBuilt) => {}
+                Ok(FollowNews::Refused(reason)) => found = Some(reason),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(ClientError::NoVersion {
+                        plugin: name.to_owned(),
+                        waited: self.inner.deadline,
+                        found: found.unwrap_or_else(|| self.what_there_is(name)),
+                    });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(ClientError::Disconnected),
+            }
+        }
+    }
+
+    /// Like [`Client::plugin`], but gives `None` as soon as the engine says that no version of that name has been
+    /// built; the plugin stays followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::plugin`]; [`ClientError::Rejected`] if a version was built and cannot be opened here.
+    pub fn plugin_if_built(&self, name: &str) -> Result<Option<Plugin>, ClientError> {
+        let news = self.follow(name)?;
+        match news.recv_timeout(self.inner.deadline) {
+            Ok(FollowNews::Current(slot, table)) => Ok(Some(self.handle(name, slot, table))),
+            Ok(FollowNews::NothingBuilt) => Ok(None),
+            Ok(FollowNews::Refused(reason)) => Err(ClientError::Rejected(reason)),
+            Err(RecvTimeoutError::Timeout) => Err(ClientError::NoVersion {
+                plugin: name.to_owned(),
+                waited: self.inner.deadline,
+                found: self.what_there_is(name),
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(ClientError::Disconnected),
+        }
+    }
+
+    fn follow(&self, name: &str) -> Result<Receiver<FollowNews>, ClientError> {
+        let (tell, news) = bounded(16);
+        self.inner
+            .requests
+            .send(Request::Follow(name.into(), tell))
+            .map_err(|_| ClientError::Disconnected)?;
+        Ok(news)
+    }
+
+    fn handle(&self, name: &str, slot: usize, first: Arc<SymbolTable>) -> Plugin {
+        Plugin::new(name.into(), slot, first, Arc::clone(&self.inner.readers))
+    }
+
+    /// What to say when a plugin did not come.
+    fn what_there_is(&self, name: &str) -> String {
+        let Ok(status) = self.status() else {
+            return "the engine does not answer".to_owned();
+        };
+        let folder = status.folder.display();
+        if let Some(plugin) = status.plugins.iter().find(|plugin| plugin.plugin == name) {
+            let last = plugin.versions.last();
+            return match last.and_then(|version| version.reason.as_deref()) {
+                Some(reason) => format!("its newest version was rejected: {reason}"),
+                None => {
+                    "it has been built, but not for the lane of this program; see `plugind status`"
+                        .to_owned()
+                }
+            };
+        }
+        if let Some(file) = status.rejected_files.first() {
+            return format!("{}: {}", file.path.display(), file.reason);
+        }
+        let names: Vec<_> = status
+            .plugins
+            .iter()
+            .map(|plugin| plugin.plugin.as_str())
+            .collect();
+        if names.is_empty() {
+            format!(
+                "no plugin has been built in {folder}; build one with crate-type = [\"cdylib\"]"
+            )
+        } else {
+            format!("there are in {folder}: {}", names.join(", "))
+        }
+    }
+
+    /// One version by number, opened beside the others; it stays what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unknown`], [`ClientError::Rejected`], [`ClientError::Open`].
+    pub fn version(&self, plugin: &str, number: u64) -> Result<Arc<SymbolTable>, ClientError> {
+        let id = VersionId {
+            plugin: plugin.to_owned(),
+            number,
+        };
+        self.ask(|answer| Request::Version(id, answer), self.inner.deadline)
+    }
+
+    /// Opens a shared object by path, as Go's `plugin.Open` does: constructors run once, and the same content is the
+    /// same version for every caller. The file is staged first, so it may be overwritten afterwards; it is not
+    /// watched. A failed open may be tried again after a better build.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Rejected`] if the file is no plugin, [`ClientError::Open`] if the loader turns it down.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Arc<SymbolTable>, ClientError> {
+        let path = std::path::absolute(path.as_ref())
+            .map_err(|error| ClientError::Rejected(error.to_string()))?;
+        self.ask(|answer| Request::Open(path, answer), self.inner.deadline)
+    }
+
+    /// A reader for one thread.
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.inner.readers))
+    }
+
+    /// What happens in this client from now on. A listener that lags by more than 1,024 events loses some and is told
+    /// how many.
+    pub fn events(&self) -> Receiver<ClientEvent> {
+        self.inner.listeners.add()
+    }
+
+    /// What the engine knows.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Disconnected`], [`ClientError::TimedOut`].
+    pub fn status(&self) -> Result<Status, ClientError> {
+        self.ask(Request::Status, self.inner.deadline)
+            .map(|status| *status)
+    }
+
+    /// Asks the daemon to end.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unsupported`] for an embedded engine, whose program must end instead.
+    pub fn stop_engine(&self) -> Result<(), ClientError> {
+        self.ask(Request::Stop, self.inner.deadline)
+    }
+
+    fn ask<T>(
+        &self,
+        request: impl FnOnce(Sender<Result<T, ClientError>>) -> Request,
+        deadline: Duration,
+    ) -> Result<T, ClientError> {
+        let (answer, answered) = bounded(1);
+        self.inner
+            .requests
+            .send(request(answer))
+            .map_err(|_| ClientError::Disconnected)?;
+        match answered.recv_timeout(deadline) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => Err(ClientError::TimedOut { waited: deadline }),
+            Err(RecvTimeoutError::Disconnected) => Err(ClientError::Disconnected),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.requests.send(Request::End);
+        if let Some(loader) = self.loader.take() {
+            let _ = loader.join();
+        }
+        #[cfg(feature = "embedded")]
+        drop(self.engine.take());
+        if let Some(link) = self.link.take() {
+            link.stop();
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("mode", &self.mode())
+            .finish()
+    }
+}

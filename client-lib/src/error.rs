@@ -1,0 +1,89 @@
+//! Why a client could not do what was asked. Nothing that runs is touched by any of it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plugind_loader::{LookupError, OpenError};
+use plugind_wire::place::PlaceError;
+
+/// Why a client could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// A directory or socket path cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// No engine answers.
+    #[error("nothing serves {} (waited {waited:?}); start `plugind watch` there", socket.display())]
+    NothingServes {
+        /// Where an engine was expected.
+        socket: PathBuf,
+        /// How long.
+        waited: Duration,
+    },
+    /// The engine speaks another protocol.
+    #[error(
+        "this program speaks plugind's protocol {ours} (release {our_release}) and the engine speaks {theirs} \
+         (release {their_release}); use the same release on both sides"
+    )]
+    Protocol {
+        /// This side's.
+        ours: u32,
+        /// This side's.
+        our_release: String,
+        /// The engine's.
+        theirs: u32,
+        /// The engine's.
+        their_release: String,
+    },
+    /// The embedded engine does not start.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    Start(#[from] plugind_engine::StartError),
+    /// This program was built without the feature `embedded`.
+    #[error("no daemon serves {}, and this program was built without the feature `embedded`; start `plugind watch` there", folder.display())]
+    NotEmbeddable {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// No version of the plugin came in time.
+    #[error("no version of plugin {plugin} after {waited:?}: {found}")]
+    NoVersion {
+        /// The plugin's name.
+        plugin: String,
+        /// How long.
+        waited: Duration,
+        /// What there is instead.
+        found: String,
+    },
+    /// No plugin or version of that name or number.
+    #[error("{0}")]
+    Unknown(String),
+    /// A stage of the engine turned it down.
+    #[error("{0}")]
+    Rejected(String),
+    /// The engine does not do this.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The image cannot be opened here.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A name was not found.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// The engine went away before it answered.
+    #[error(
+        "the engine went away before it answered; what was open goes on, try again when it is back"
+    )]
+    Disconnected,
+    /// The engine did not answer in time.
+    #[error("the engine did not answer within {waited:?}")]
+    TimedOut {
+        /// How long.
+        waited: Duration,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread of the client")]
+    Thread(#[source] io::Error),
+}

@@ -1,0 +1,93 @@
+//! What happened in this client.
+
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use plugind_wire::VersionId;
+
+/// Events that wait for one listener.
+const WAITING: usize = 1024;
+
+/// What happened in this client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// The engine answers.
+    Connected,
+    /// The engine is gone; what is open goes on, and the client tries to connect again.
+    Disconnected,
+    /// The snapshot holds this version.
+    Swapped {
+        /// Which.
+        version: VersionId,
+    },
+    /// No reader is inside a frame on an older version of the plugin.
+    Drained {
+        /// The current version.
+        version: VersionId,
+    },
+    /// The version was not opened; what served goes on.
+    Refused {
+        /// Which.
+        version: VersionId,
+        /// Why.
+        reason: String,
+    },
+    /// The listener was slow and so many events were lost.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Everybody who listens.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    listeners: Mutex<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    to: Sender<ClientEvent>,
+    lost: u64,
+}
+
+impl Listeners {
+    pub(crate) fn add(&self) -> Receiver<ClientEvent> {
+        let (to, from) = bounded(WAITING);
+        self.lock().push(Listener { to, lost: 0 });
+        from
+    }
+
+    pub(crate) fn tell(&self, event: &ClientEvent) {
+        self.lock().retain_mut(|listener| listener.tell(event));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Listener>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener {
+    /// False when nobody listens any more.
+    fn tell(&mut self, event: &ClientEvent) -> bool {
+        if self.lost > 0
+            && self
+                .to
+                .try_send(ClientEvent::Lost { count: self.lost })
+                .is_ok()
+        {
+            self.lost = 0;
+        }
+        match self.to.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.lost += 1;
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a program depends on that follows plugins while it runs.
+//!
+//! ```no_run
+//! use plugind_client::{Client, Symbol};
+//!
+//! type Answer = unsafe extern "C" fn() -> i64;
+//!
+//! # fn main() -> Result<(), plugind_client::ClientError> {
+//! let client = Client::watch("./target")?;
+//! let hello = client.plugin("hello")?;
+//! let mut reader = client.reader();
+//! loop {
+//!     let frame = reader.enter();
+//!     let table = frame.table(&hello);
+//!     // SAFETY: every version of `hello` registers `answer` with this signature.
+//!     let answer: Symbol<Answer> = unsafe { table.lookup(c"answer") }?;
+//!     // SAFETY: as above.
+//!     println!("{} says {}", table.version(), unsafe { answer() });
+//! #   break;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The client opens every new version beside the old ones, on a thread of its own, and swaps one immutable snapshot of
+//! all symbol tables. A [`Reader`] sees one snapshot from [`Reader::enter`] until its [`Frame`] is dropped: one
+//! version of every plugin. Nothing is ever closed, so nothing a program still holds ever dangles.
+//!
+//! The engine that watches the build runs in a daemon (`plugind watch`) or, where none serves the folder, on threads
+//! of this process; see [`Client::watch`].
+#![forbid(unsafe_code)]
+
+mod builder;
+mod client;
+mod error;
+mod event;
+mod link;
+mod loader;
+mod plugin;
+mod progress;
+mod reader;
+mod snapshot;
+
+pub use builder::Builder;
+pub use client::Client;
+pub use error::ClientError;
+pub use event::ClientEvent;
+pub use plugin::Plugin;
+pub use plugind_loader::{
+    Image, Inscription, LookupError, OpenError, Registrations, Symbol, report_fatal_signals,
+};
+pub use plugind_wire::status::{Mode, Status};
+pub use plugind_wire::{Digest, VersionId};
+pub use reader::{Frame, Reader};
+pub use snapshot::SymbolTable;

@@ -1,0 +1,237 @@
+//! One thread's view of the snapshot.
+//!
+//! Each reader has a **word** of its own: idle, or inside a frame since when and on which snapshot. Entering and
+//! leaving are plain stores to that word; there is no counter that threads share. The loader thread swaps the
+//! snapshot, issues a barrier for the whole process (see [`Barrier`]), and then reads the words: a reader that looks
+//! idle by then can only enter the new snapshot, and one that is inside an older one is seen.
+//!
+//! A reader speaks up by itself in two rare cases: when it finds a new snapshot, and when it leaves a frame that the
+//! loader thread is waiting for.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::{ArcSwap, Cache};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use plugind_loader::Barrier;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::plugin::Plugin;
+use crate::snapshot::{Snapshot, SymbolTable};
+
+/// The snapshot, the words, and the way to wake the loader thread.
+pub(crate) struct Readers {
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    words: Mutex<Vec<Weak<Word>>>,
+    barrier: Barrier,
+    wake: Sender<()>,
+    pub(crate) woken: Receiver<()>,
+}
+
+/// What one reader says of itself. On cache lines of its own, so that readers do not slow each other.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Word {
+    /// [`IDLE`], or the epoch of the snapshot that the reader is inside of. While it enters, an older one may stand
+    /// here, never a newer one.
+    inside: AtomicU64,
+    /// When it entered, by the coarse monotonic clock, in nanoseconds.
+    since: AtomicU64,
+    /// The newest epoch it has entered.
+    entered: AtomicU64,
+    /// The loader thread waits for it to leave.
+    awaited: AtomicBool,
+}
+
+/// No snapshot has this epoch.
+const IDLE: u64 = 0;
+
+/// What the loader thread sees of all readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How many readers there are.
+    pub(crate) readers: u32,
+    /// How many have entered this epoch or a newer one.
+    pub(crate) entered: u32,
+    /// How many are inside an older one.
+    pub(crate) behind: u32,
+}
+
+impl Readers {
+    pub(crate) fn new() -> Self {
+        let (wake, woken) = bounded(1);
+        Self {
+            snapshot: Arc::default(),
+            words: Mutex::default(),
+            barrier: Barrier::new(),
+            wake,
+            woken,
+        }
+    }
+
+    /// Stores a snapshot; when this returns, a reader that is idle can only enter this one or a newer one.
+    pub(crate) fn swap(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.barrier.heavy();
+    }
+
+    /// Looks at every reader's word. Readers that are behind will wake the loader thread when they are not any more.
+    pub(crate) fn look(&self, epoch: u64) -> Seen {
+        let mut seen = self.count(epoch, true);
+        if seen.behind > 0 {
+            // Either the reader sees that it is awaited, or its leaving is seen here.
+            self.barrier.heavy();
+            seen = self.count(epoch, false);
+        }
+        seen
+    }
+
+    fn count(&self, epoch: u64, mark: bool) -> Seen {
+        let mut seen = Seen {
+            readers: 0,
+            entered: 0,
+            behind: 0,
+        };
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.retain(|word| {
+            let Some(word) = word.upgrade() else {
+                return false;
+            };
+            seen.readers += 1;
+            // Acquire: what the reader did inside happened before it is seen outside.
+            let inside = word.inside.load(Ordering::Acquire);
+            if inside != IDLE && inside < epoch {
+                seen.behind += 1;
+                if mark {
+                    word.awaited.store(true, Ordering::Relaxed);
+                }
+            }
+            if word.entered.load(Ordering::Relaxed) >= epoch {
+                seen.entered += 1;
+            }
+            true
+        });
+        seen
+    }
+
+    fn wake(&self) {
+        // Full means that the loader thread will look anyway.
+        let _ = self.wake.try_send(());
+    }
+}
+
+/// One thread's view of all plugins. Make one per thread; it may be moved to another.
+pub struct Reader {
+    readers: Arc<Readers>,
+    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    /// What the cache gave last; the cache itself can only be asked for the newest.
+    current: Arc<Snapshot>,
+    word: Arc<Word>,
+}
+
+impl Reader {
+    pub(crate) fn new(readers: Arc<Readers>) -> Self {
+        let word = Arc::new(Word::default());
+        readers
+            .words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::downgrade(&word));
+        let mut cache = Cache::new(Arc::clone(&readers.snapshot));
+        let current = Arc::clone(cache.load());
+        // There is one reader more to count.
+        readers.wake();
+        Self {
+            readers,
+            cache,
+            current,
+            word,
+        }
+    }
+
+    /// Takes the newest snapshot and stays on it until the frame is dropped: one version of every plugin.
+    ///
+    /// Never waits and never frees a snapshot or a version.
+    #[inline]
+    pub fn enter(&mut self) -> Frame<'_> {
+        let word = &*self.word;
+        // First the word, with what is entered at worst, then the look: see the module's text.
+        word.inside.store(self.current.epoch, Ordering::Relaxed);
+        word.since.store(coarse_now(), Ordering::Relaxed);
+        self.readers.barrier.light();
+        let newest = self.cache.load();
+        if newest.epoch != word.entered.load(Ordering::Relaxed) {
+            self.current = Arc::clone(newest);
+            self.entered_anew();
+        }
+        Frame {
+            reader: self,
+            here: PhantomData,
+        }
+    }
+
+    /// The rare side of [`Reader::enter`]: the snapshot is new to this reader.
+    #[cold]
+    fn entered_anew(&self) {
+        let epoch = self.current.epoch;
+        self.word.inside.store(epoch, Ordering::Release);
+        self.word.entered.store(epoch, Ordering::Release);
+        self.readers.wake();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // There is one reader less to count.
+        self.readers.wake();
+    }
+}
+
+/// A stay on one snapshot, such as a frame of a game or a request of a service. Dropping it makes the reader idle.
+pub struct Frame<'reader> {
+    reader: &'reader mut Reader,
+    /// The word says where this thread is, so the frame stays on it.
+    here: PhantomData<*const ()>,
+}
+
+impl Frame<'_> {
+    /// The plugin's version in this frame.
+    ///
+    /// A plugin that was first asked for after the frame began is given in its first version.
+    ///
+    /// # Panics
+    ///
+    /// If the plugin is another client's.
+    #[inline]
+    pub fn table<'a>(&'a self, plugin: &'a Plugin) -> &'a Arc<SymbolTable> {
+        assert!(
+            Arc::ptr_eq(&self.reader.readers, &plugin.readers),
+            "the plugin belongs to another client than the reader"
+        );
+        plugin.table_in(&self.reader.current)
+    }
+}
+
+impl Drop for Frame<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let word = &*self.reader.word;
+        // Release: what was done inside is done before it is seen outside.
+        word.inside.store(IDLE, Ordering::Release);
+        self.reader.readers.barrier.light();
+        if word.awaited.load(Ordering::Relaxed) {
+            word.awaited.store(false, Ordering::Relaxed);
+            self.reader.readers.wake();
+        }
+    }
+}
+
+/// Nanoseconds of the coarse monotonic clock, which advances every few milliseconds and costs a few nanoseconds.
+fn coarse_now() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    u64::try_from(now.tv_sec)
+        .unwrap_or(0)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}

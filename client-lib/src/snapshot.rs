@@ -1,0 +1,88 @@
+//! The immutable view that readers share.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use plugind_loader::Image;
+use plugind_wire::message::Announcement;
+use plugind_wire::{Digest, VersionId};
+
+/// One version, open in this process: its identity and its resolved symbols.
+///
+/// It dereferences to its [`Image`], where names are looked up.
+pub struct SymbolTable {
+    announcement: Announcement,
+    image: &'static Image,
+}
+
+impl SymbolTable {
+    pub(crate) fn new(announcement: Announcement, image: &'static Image) -> Self {
+        Self {
+            announcement,
+            image,
+        }
+    }
+
+    /// The same open image under the identity of another announcement of the same content.
+    pub(crate) fn relabelled(&self, announcement: Announcement) -> Self {
+        Self::new(announcement, self.image)
+    }
+
+    /// Which version this is.
+    pub fn version(&self) -> &VersionId {
+        &self.announcement.version
+    }
+
+    /// Its content.
+    pub fn digest(&self) -> Digest {
+        self.announcement.digest
+    }
+
+    /// The plugin's semantic version; a raw plugin has none.
+    pub fn semver(&self) -> Option<&str> {
+        self.announcement.semver.as_deref()
+    }
+
+    /// True for an image without a plugind note.
+    pub fn is_raw(&self) -> bool {
+        self.announcement.raw
+    }
+}
+
+impl Deref for SymbolTable {
+    type Target = Image;
+
+    fn deref(&self) -> &Image {
+        self.image
+    }
+}
+
+impl fmt::Debug for SymbolTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SymbolTable({} {})",
+            self.version(),
+            self.digest().short()
+        )
+    }
+}
+
+/// The current symbol table of every plugin that the client follows.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// Counts the swaps, from 1.
+    pub(crate) epoch: u64,
+    /// By the plugin's slot.
+    pub(crate) tables: Vec<Option<Arc<SymbolTable>>>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            epoch: 1,
+            tables: Vec::new(),
+        }
+    }
+}

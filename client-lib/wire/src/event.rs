@@ -1,0 +1,186 @@
+//! What happened, one JSON object each: the lines of `plugind watch --json`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// One event. Keys that do not apply are absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// When, RFC 3339.
+    pub time: Timestamp,
+    /// What.
+    pub event: Kind,
+    /// The plugin's name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub plugin: Option<String>,
+    /// The version's number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<u64>,
+    /// The plugin's semantic version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub semver: Option<String>,
+    /// The image's content.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+    /// The lane, `.` for the watched folder itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lane: Option<String>,
+    /// The artifact's path.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub artifact: Option<String>,
+    /// The stage that rejected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stage: Option<Stage>,
+    /// Why, in a sentence that says what to do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The client concerned.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client: Option<ClientName>,
+    /// Of the client's readers, how many execute the version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub readers: Option<Readers>,
+    /// How long each stage took, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timings_us: Option<Timings>,
+}
+
+impl Event {
+    /// An event of now with nothing but its kind.
+    pub fn new(event: Kind) -> Self {
+        Self {
+            schema: crate::SCHEMA,
+            time: Timestamp::now(),
+            event,
+            plugin: None,
+            version: None,
+            semver: None,
+            digest: None,
+            lane: None,
+            artifact: None,
+            stage: None,
+            reason: None,
+            client: None,
+            readers: None,
+            timings_us: None,
+        }
+    }
+}
+
+/// What kind of event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The folder is watched and the socket answers; always the first.
+    Watching,
+    /// A version was announced to every client that uses the plugin.
+    Published,
+    /// An artifact was written again with the content of its newest version.
+    Unchanged,
+    /// A stage of the engine, named in `stage`, turned a file down; what served goes on serving.
+    Rejected,
+    /// A client turned a version down; what served there goes on serving.
+    Refused,
+    /// A client swapped the version in.
+    Live,
+    /// A reader of a client entered a frame or request on the version.
+    Executing,
+    /// No reader of a client is inside a frame or request on an older version.
+    Drained,
+    /// An artifact disappeared; its newest version goes on serving.
+    Absent,
+    /// A client connected.
+    ClientConnected,
+    /// A client went away.
+    ClientGone,
+    /// Something hinders watching and is being worked around; `reason` says what and what to do.
+    Warning,
+    /// The engine ends.
+    Stopping,
+}
+
+impl Kind {
+    /// The word in JSON and in people's output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Watching => "watching",
+            Self::Published => "published",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+            Self::Refused => "refused",
+            Self::Live => "live",
+            Self::Executing => "executing",
+            Self::Drained => "drained",
+            Self::Absent => "absent",
+            Self::ClientConnected => "client_connected",
+            Self::ClientGone => "client_gone",
+            Self::Warning => "warning",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// A stage of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The file is not complete, or cannot be read.
+    Settle,
+    /// The copy could not be made.
+    Stage,
+    /// What the image declares does not fit.
+    Inspect,
+    /// It failed in the sacrificial process.
+    Probe,
+}
+
+impl Stage {
+    /// The word in JSON and in people's output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Settle => "settle",
+            Self::Stage => "stage",
+            Self::Inspect => "inspect",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// Which client process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ClientName {
+    /// Its process id.
+    pub pid: u32,
+    /// Its program's name.
+    pub program: String,
+}
+
+/// How many of a client's readers have entered a frame or request on a version since it became current there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Readers {
+    /// Have entered.
+    pub entered: u32,
+    /// Of so many readers.
+    pub of: u32,
+}
+
+/// How long each stage took, in whole microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the first hint of the change to the proof that the file is complete; includes waiting for its writer.
+    pub settle: u64,
+    /// Copying and hashing.
+    pub stage: u64,
+    /// Reading what it declares.
+    pub inspect: u64,
+    /// Trying it in a sacrificial process.
+    pub probe: u64,
+    /// From leaving the probe to the announcement.
+    pub publish: u64,
+    /// From the first hint to the announcement.
+    pub total: u64,
+}

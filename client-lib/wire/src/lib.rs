@@ -1,0 +1,22 @@
+//! What plugind's engine and its clients say to each other, and where they meet.
+//!
+//! One JSON object per line over a Unix stream socket. The first line of each side is a hello that starts with the
+//! protocol's version; unknown fields are ignored, so that a side may learn new ones. The types of [`event`] and
+//! [`status`] are also what `plugind --json` prints: one set of words for sockets, scripts and the library.
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod framing;
+pub mod manifest;
+pub mod message;
+pub mod place;
+pub mod status;
+mod version;
+
+pub use version::{Digest, DigestError, VersionId};
+
+/// The protocol that this crate speaks. Two sides with different numbers part with a sentence that names both.
+pub const PROTOCOL: u32 = 1;
+
+/// The `schema` number of every JSON document; it changes when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;

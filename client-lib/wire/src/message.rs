@@ -1,0 +1,221 @@
+//! The messages, in the order in which a conversation sees them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Readers};
+use crate::status::{Mode, Status};
+use crate::{Digest, VersionId};
+
+/// The first line of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientHello {
+    /// [`crate::PROTOCOL`], read before anything else.
+    pub protocol: u32,
+    /// The plugind release the client was built with.
+    pub release: String,
+    /// The client's process id.
+    pub pid: u32,
+    /// The client's program, as people know it.
+    pub program: String,
+    /// The client's executable; if it lies in the watched folder, its lane is the client's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub executable: Option<PathBuf>,
+    /// True for a client that opens plugins; a command that only asks is not listed.
+    pub opens: bool,
+}
+
+/// The first line of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineHello {
+    /// [`crate::PROTOCOL`], read before anything else.
+    pub protocol: u32,
+    /// The plugind release the engine was built with.
+    pub release: String,
+    /// The engine's process id.
+    pub pid: u32,
+    /// Daemon or embedded.
+    pub mode: Mode,
+    /// The watched folder.
+    pub folder: PathBuf,
+    /// The random id of the state directory: numbers compare only within one.
+    pub state: String,
+}
+
+/// What a client says after its hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToEngine {
+    /// Follows a plugin by name: the engine answers [`ToClient::Following`], then announces the lane's version when
+    /// there is one, and every later one.
+    Follow {
+        /// The plugin's name.
+        plugin: String,
+        /// The lane the client keeps from an earlier connection; absent lets the engine choose.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lane: Option<String>,
+        /// The version the client runs already, after a reconnect.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        running: Option<Running>,
+    },
+    /// Asks for one version by number; the answer is a [`Reply::Version`].
+    Version {
+        /// Comes back in the reply.
+        request: u64,
+        /// Which.
+        version: VersionId,
+    },
+    /// Asks the engine to stage a file; the answer is a [`Reply::Version`].
+    Open {
+        /// Comes back in the reply.
+        request: u64,
+        /// The file, absolute.
+        path: PathBuf,
+    },
+    /// Tells what the client did with a version.
+    Acknowledge {
+        /// Which.
+        version: VersionId,
+        /// Its content, as the client hashed it.
+        digest: Digest,
+        /// What happened.
+        what: Acknowledged,
+    },
+    /// Asks for the status; the answer is a [`Reply::Status`].
+    Status {
+        /// Comes back in the reply.
+        request: u64,
+    },
+    /// Asks for every event from now on, as [`ToClient::Event`].
+    Subscribe,
+    /// Asks the daemon to end; the answer is a [`Reply::Done`].
+    Stop {
+        /// Comes back in the reply.
+        request: u64,
+    },
+}
+
+/// A version that a client has current.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The state directory's id under which the number was given.
+    pub state: String,
+    /// Its number.
+    pub number: u64,
+    /// Its content.
+    pub digest: Digest,
+}
+
+/// What a client did with a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Acknowledged {
+    /// Swapped in.
+    Live,
+    /// So many of the client's readers have entered a frame or request on it.
+    Executing {
+        /// How many of how many.
+        readers: Readers,
+    },
+    /// No reader is inside a frame or request on an older version.
+    Drained,
+    /// Turned down; what served goes on serving.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What an engine says after its hello.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToClient {
+    /// The plugin is followed in this lane. Without a lane nothing of that name has been built yet; the answer comes
+    /// again when it has.
+    Following {
+        /// The plugin's name.
+        plugin: String,
+        /// The lane.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lane: Option<String>,
+    },
+    /// Versions to swap in together.
+    Announce {
+        /// The batch.
+        versions: Vec<Announcement>,
+    },
+    /// The answer to a request.
+    Reply {
+        /// Of the request.
+        request: u64,
+        /// What.
+        reply: Reply,
+    },
+    /// One event, after [`ToEngine::Subscribe`].
+    Event {
+        /// What happened.
+        event: Box<Event>,
+    },
+    /// The engine ends.
+    Goodbye {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One version, ready to be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Which.
+    pub version: VersionId,
+    /// Its content; a client hashes the image before it opens it.
+    pub digest: Digest,
+    /// The lane it came from; absent for a file that was opened by path.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lane: Option<String>,
+    /// The plugin's semantic version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub semver: Option<String>,
+    /// True for an image without a plugind note.
+    pub raw: bool,
+    /// The file to open.
+    pub image: PathBuf,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Reply {
+    /// A version to open.
+    Version {
+        /// Which, and where.
+        announcement: Announcement,
+    },
+    /// The status.
+    Status {
+        /// All of it.
+        status: Box<Status>,
+    },
+    /// It was done.
+    Done,
+    /// It was not done.
+    Failed {
+        /// What kind of failure.
+        failure: Failure,
+        /// Why, in a sentence that says what to do.
+        reason: String,
+    },
+}
+
+/// Kinds of failure that a caller may want to tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// No plugin or version of that name or number.
+    Unknown,
+    /// A stage turned it down.
+    Rejected,
+    /// The engine does not do this.
+    Unsupported,
+}

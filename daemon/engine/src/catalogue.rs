@@ -1,0 +1,279 @@
+//! What is known of every plugin, version and client.
+//!
+//! The engine's thread owns one and changes it; after each change the others get a copy through an `ArcSwap`, which
+//! costs pointers, because records are shared until they change.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use plugind_wire::event::{ClientName, Stage};
+use plugind_wire::message::{Announcement, EngineHello};
+use plugind_wire::status::{self, Status};
+use plugind_wire::{Digest, SCHEMA, VersionId};
+use serde::{Deserialize, Serialize};
+
+/// A connection's number; the engine's own, never reused.
+pub(crate) type ClientId = u64;
+
+/// All records.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Catalogue {
+    /// By name.
+    pub(crate) plugins: BTreeMap<String, Arc<Plugin>>,
+    /// By path.
+    pub(crate) artifacts: BTreeMap<PathBuf, Artifact>,
+    /// Files that could not become a version.
+    pub(crate) rejected_files: BTreeMap<PathBuf, (Stage, String)>,
+    /// Those that open plugins.
+    pub(crate) clients: BTreeMap<ClientId, Arc<Client>>,
+    /// What hinders watching.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// One plugin's versions, by number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plugin {
+    versions: BTreeMap<u64, Arc<Version>>,
+}
+
+/// One version, as it is kept on disk too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Version {
+    /// Whose.
+    pub(crate) plugin: String,
+    /// True without a plugind note.
+    pub(crate) raw: bool,
+    /// How far it came.
+    pub(crate) progress: Progress,
+    /// Everything that a status shows.
+    pub(crate) shown: status::Version,
+}
+
+/// How far a version came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Progress {
+    /// It has a number and is being examined.
+    OnItsWay,
+    /// Raw, inspected, and nobody has asked for it.
+    Deferred,
+    /// It may be opened.
+    Accepted,
+    /// It may not.
+    Rejected,
+}
+
+/// A watched file.
+#[derive(Debug, Clone)]
+pub(crate) struct Artifact {
+    /// Its lane.
+    pub(crate) lane: String,
+    /// The plugin it last gave, once it gave one.
+    pub(crate) plugin: Option<String>,
+    /// There, or gone since.
+    pub(crate) present: bool,
+}
+
+/// A client that opens plugins, and what it acknowledged.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// Which.
+    pub(crate) name: ClientName,
+    /// By plugin.
+    pub(crate) uses: BTreeMap<String, status::Use>,
+}
+
+impl Version {
+    /// Its identity.
+    pub(crate) fn id(&self) -> VersionId {
+        VersionId {
+            plugin: self.plugin.clone(),
+            number: self.shown.version,
+        }
+    }
+
+    /// As clients are told of it.
+    pub(crate) fn announcement(&self) -> Announcement {
+        Announcement {
+            version: self.id(),
+            digest: self.shown.digest,
+            lane: self.shown.lane.clone(),
+            semver: self.shown.semver.clone(),
+            raw: self.raw,
+            image: self.shown.image.clone(),
+        }
+    }
+}
+
+impl Plugin {
+    /// The version the engine wants current in a lane: the newest build that was not rejected.
+    pub(crate) fn selected(&self, lane: &str) -> Option<&Arc<Version>> {
+        self.versions.values().rev().find(|version| {
+            version.shown.lane.as_deref() == Some(lane)
+                && matches!(version.progress, Progress::Accepted | Progress::Deferred)
+        })
+    }
+
+    /// The lane that was built last.
+    pub(crate) fn newest_lane(&self) -> Option<&str> {
+        self.versions
+            .values()
+            .rev()
+            .filter(|version| version.progress != Progress::Rejected)
+            .find_map(|version| version.shown.lane.as_deref())
+    }
+
+    /// The newest version, not rejected, that came from an artifact.
+    pub(crate) fn newest_from(&self, artifact: &Path) -> Option<&Arc<Version>> {
+        self.versions.values().rev().find(|version| {
+            version.progress != Progress::Rejected
+                && version.shown.lane.is_some()
+                && version.shown.artifact == artifact
+        })
+    }
+
+    /// By number.
+    pub(crate) fn version(&self, number: u64) -> Option<&Arc<Version>> {
+        self.versions.get(&number)
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &str> {
+        let mut lanes: Vec<_> = self
+            .versions
+            .values()
+            .filter_map(|version| version.shown.lane.as_deref())
+            .collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        lanes.into_iter()
+    }
+}
+
+impl Catalogue {
+    /// One version.
+    pub(crate) fn version(&self, id: &VersionId) -> Option<&Arc<Version>> {
+        self.plugins.get(&id.plugin)?.version(id.number)
+    }
+
+    /// Adds a version or replaces its record.
+    pub(crate) fn put(&mut self, version: Version) {
+        let plugin = self.plugins.entry(version.plugin.clone()).or_default();
+        Arc::make_mut(plugin)
+            .versions
+            .insert(version.shown.version, Arc::new(version));
+    }
+
+    /// Changes a version's record.
+    pub(crate) fn change(&mut self, id: &VersionId, change: impl FnOnce(&mut Version)) {
+        let version = self
+            .plugins
+            .get_mut(&id.plugin)
+            .and_then(|plugin| Arc::make_mut(plugin).versions.get_mut(&id.number));
+        if let Some(version) = version {
+            change(Arc::make_mut(version));
+        }
+    }
+
+    /// A version of this plugin and content that was not rejected: what opening a file by path hands out.
+    pub(crate) fn by_content(&self, plugin: &str, digest: &Digest) -> Option<&Arc<Version>> {
+        let versions = &self.plugins.get(plugin)?.versions;
+        versions.values().rev().find(|version| {
+            version.shown.digest == *digest && version.progress != Progress::Rejected
+        })
+    }
+
+    /// Changes what a client acknowledged about a plugin.
+    pub(crate) fn change_use(
+        &mut self,
+        client: ClientId,
+        plugin: &str,
+        change: impl FnOnce(&mut status::Use),
+    ) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            let uses = &mut Arc::make_mut(client).uses;
+            let used = uses
+                .entry(plugin.to_owned())
+                .or_insert_with(|| status::Use {
+                    plugin: plugin.to_owned(),
+                    lane: String::new(),
+                    live: None,
+                    digest: None,
+                    executing: plugind_wire::event::Readers::default(),
+                    drained: false,
+                    refused: None,
+                });
+            change(used);
+        }
+    }
+
+    /// The document of `plugind status --json`.
+    pub(crate) fn status(
+        &self,
+        hello: &EngineHello,
+        socket: &Path,
+        since: jiff::Timestamp,
+    ) -> Status {
+        Status {
+            schema: SCHEMA,
+            folder: hello.folder.clone(),
+            socket: socket.to_owned(),
+            pid: hello.pid,
+            mode: hello.mode,
+            release: hello.release.clone(),
+            state: hello.state.clone(),
+            since,
+            plugins: self
+                .plugins
+                .iter()
+                .map(|(name, plugin)| self.show(name, plugin))
+                .collect(),
+            rejected_files: self
+                .rejected_files
+                .iter()
+                .map(|(path, (stage, reason))| status::RejectedFile {
+                    path: path.clone(),
+                    stage: *stage,
+                    reason: reason.clone(),
+                })
+                .collect(),
+            clients: self
+                .clients
+                .values()
+                .map(|client| status::Client {
+                    pid: client.name.pid,
+                    program: client.name.program.clone(),
+                    plugins: client.uses.values().cloned().collect(),
+                })
+                .collect(),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn show(&self, name: &str, plugin: &Plugin) -> status::Plugin {
+        let selected = plugin.lanes().filter_map(|lane| {
+            let version = plugin.selected(lane)?;
+            Some(status::Selected {
+                lane: lane.to_owned(),
+                version: version.shown.version,
+                digest: version.shown.digest,
+            })
+        });
+        let artifacts = self
+            .artifacts
+            .iter()
+            .filter(|(_, artifact)| artifact.plugin.as_deref() == Some(name))
+            .map(|(path, artifact)| status::Artifact {
+                path: path.clone(),
+                lane: artifact.lane.clone(),
+                present: artifact.present,
+            });
+        status::Plugin {
+            plugin: name.to_owned(),
+            raw: plugin.versions.values().next_back().is_some_and(|v| v.raw),
+            selected: selected.collect(),
+            artifacts: artifacts.collect(),
+            versions: plugin.versions.values().map(|v| v.shown.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What clients ask, and what they acknowledge.
+
+use std::collections::BTreeMap;
+
+use plugind_wire::event::{ClientName, Kind, Readers};
+use plugind_wire::message::{
+    Acknowledged, Announcement, ClientHello, Failure, Reply, Running, ToClient, ToEngine,
+};
+use plugind_wire::status::{Mode, Outcome, Refused};
+use plugind_wire::{Digest, VersionId};
+
+use crate::catalogue::{Client, ClientId, Progress};
+use crate::engine::Loop;
+use crate::events::of_version;
+use crate::lanes;
+use crate::server::{Input, Outbox};
+
+/// The engine's side of one connection.
+pub(crate) struct Session {
+    hello: ClientHello,
+    /// The way to the client.
+    pub(crate) outbox: Outbox,
+    /// By plugin.
+    pub(crate) follows: BTreeMap<String, Follow>,
+    /// True once it asked for events.
+    pub(crate) subscribed: bool,
+}
+
+/// A plugin that a client follows.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    /// Fixed once it is known.
+    lane: Option<String>,
+    /// What the client was told last.
+    pub(crate) announced: Option<u64>,
+}
+
+/// A request that is answered later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiter {
+    client: ClientId,
+    request: u64,
+}
+
+impl Loop {
+    /// Takes in what a connection says.
+    pub(crate) fn input(&mut self, input: Input) {
+        match input {
+            Input::Connected(id, hello, outbox) => self.connected(id, hello, outbox),
+            Input::Said(id, message) => self.said(id, message),
+            Input::Gone(id) => self.gone(id),
+        }
+    }
+
+    fn connected(&mut self, id: ClientId, hello: ClientHello, outbox: Outbox) {
+        if hello.opens {
+            let name = ClientName {
+                pid: hello.pid,
+                program: hello.program.clone(),
+            };
+            let client = Client {
+                name: name.clone(),
+                uses: BTreeMap::new(),
+            };
+            self.catalogue.clients.insert(id, client.into());
+            let mut event = plugind_wire::event::Event::new(Kind::ClientConnected);
+            event.client = Some(name);
+            self.tell(event);
+        }
+        self.sessions.insert(
+            id,
+            Session {
+                hello,
+                outbox,
+                follows: BTreeMap::new(),
+                subscribed: false,
+            },
+        );
+    }
+
+    fn gone(&mut self, id: ClientId) {
+        self.sessions.remove(&id);
+        if let Some(client) = self.catalogue.clients.remove(&id) {
+            let mut event = plugind_wire::event::Event::new(Kind::ClientGone);
+            event.client = Some(client.name.clone());
+            self.tell(event);
+        }
+    }
+
+    fn said(&mut self, id: ClientId, message: ToEngine) {
+        match message {
+            ToEngine::Follow {
+                plugin,
+                lane,
+                running,
+            } => self.follow(id, &plugin, lane, running),
+            ToEngine::Version { request, version } => {
+                self.hand_out(
+                    &version,
+                    Waiter {
+                        client: id,
+                        request,
+                    },
+                );
+            }
+            ToEngine::Open { request, path } => self.open(
+                path,
+                Waiter {
+                    client: id,
+                    request,
+                },
+            ),
+            ToEngine::Acknowledge {
+                version,
+                digest,
+                what,
+            } => self.acknowledged(id, &version, digest, what),
+            // Answered by the connection's own thread.
+            ToEngine::Status { .. } => {}
+            ToEngine::Subscribe => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.subscribed = true;
+                }
+            }
+            ToEngine::Stop { request } => self.asked_to_stop(Waiter {
+                client: id,
+                request,
+            }),
+        }
+    }
+
+    fn asked_to_stop(&mut self, waiter: Waiter) {
+        match self.hello.mode {
+            Mode::Daemon => {
+                self.reply(waiter, Reply::Done);
+                let _ = self.stop.try_send("a client asked it to");
+            }
+            Mode::Embedded => {
+                let reason = format!(
+                    "the engine that serves {} runs inside process {}; end that program instead",
+                    self.hello.folder.display(),
+                    self.hello.pid
+                );
+                self.fail(waiter, Failure::Unsupported, &reason);
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        id: ClientId,
+        plugin: &str,
+        lane: Option<String>,
+        running: Option<Running>,
+    ) {
+        let newest_lane = self
+            .catalogue
+            .plugins
+            .get(plugin)
+            .and_then(|plugin| plugin.newest_lane().map(str::to_owned));
+        let folder = self.hello.folder.canonicalize();
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let own_lane = || {
+            let executable = session.hello.executable.as_deref()?;
+            lanes::lane_of(executable, folder.as_deref().ok()?)
+        };
+        let lane = lane.or_else(own_lane).or(newest_lane);
+        let running = running.filter(|running| running.state == self.hello.state);
+        let follow = Follow {
+            lane: lane.clone(),
+            announced: running.as_ref().map(|running| running.number),
+        };
+        session.follows.insert(plugin.to_owned(), follow);
+        session.outbox.send(ToClient::Following {
+            plugin: plugin.to_owned(),
+            lane: lane.clone(),
+        });
+        if let Some(lane) = lane {
+            self.catalogue
+                .change_use(id, plugin, |used| used.lane = lane);
+        }
+        self.announce();
+    }
+
+    /// Tells every client of the selected versions it follows and has not been told of, each in one message.
+    pub(crate) fn announce(&mut self) {
+        let mut wanted = Vec::new();
+        let mut lanes_chosen = Vec::new();
+        for (id, session) in &mut self.sessions {
+            let mut batch: Vec<Announcement> = Vec::new();
+            for (name, follow) in &mut session.follows {
+                let Some(plugin) = self.catalogue.plugins.get(name) else {
+                    continue;
+                };
+                if follow.lane.is_none() {
+                    let Some(lane) = plugin.newest_lane() else {
+                        continue;
+                    };
+                    follow.lane = Some(lane.to_owned());
+                    lanes_chosen.push((*id, name.clone(), lane.to_owned()));
+                    session.outbox.send(ToClient::Following {
+                        plugin: name.clone(),
+                        lane: follow.lane.clone(),
+                    });
+                }
+                let lane = follow.lane.as_deref().unwrap_or_default();
+                let Some(selected) = plugin.selected(lane) else {
+                    continue;
+                };
+                match selected.progress {
+                    Progress::Accepted if follow.announced != Some(selected.shown.version) => {
+                        follow.announced = Some(selected.shown.version);
+                        batch.push(selected.announcement());
+                    }
+                    Progress::Deferred => wanted.push(selected.id()),
+                    _ => {}
+                }
+            }
+            if !batch.is_empty() {
+                session.outbox.send(ToClient::Announce { versions: batch });
+            }
+        }
+        for (client, plugin, lane) in lanes_chosen {
+            self.catalogue
+                .change_use(client, &plugin, |used| used.lane = lane);
+        }
+        for id in wanted {
+            self.want(&id);
+        }
+    }
+
+    fn acknowledged(
+        &mut self,
+        client: ClientId,
+        id: &VersionId,
+        digest: Digest,
+        what: Acknowledged,
+    ) {
+        let known = self
+            .catalogue
+            .version(id)
+            .filter(|version| version.shown.digest == digest);
+        let (Some(version), Some(record)) = (known, self.catalogue.clients.get(&client)) else {
+            tracing::warn!(version = %id, "a client acknowledges a version that was never announced");
+            return;
+        };
+        let kind = match &what {
+            Acknowledged::Live => Kind::Live,
+            Acknowledged::Executing { .. } => Kind::Executing,
+            Acknowledged::Drained => Kind::Drained,
+            Acknowledged::Refused { .. } => Kind::Refused,
+        };
+        let mut event = of_version(kind, version);
+        event.client = Some(record.name.clone());
+        let mut news = true;
+        let mut first_live = false;
+        match what {
+            Acknowledged::Live => {
+                first_live = version.shown.outcome != Outcome::Live;
+                self.catalogue.change_use(client, &id.plugin, |used| {
+                    used.live = Some(id.number);
+                    used.digest = Some(digest);
+                    used.executing = Readers::default();
+                    used.drained = false;
+                    used.refused = None;
+                });
+            }
+            Acknowledged::Executing { readers } => {
+                event.readers = Some(readers);
+                self.catalogue.change_use(client, &id.plugin, |used| {
+                    news = used.live == Some(id.number) && used.executing.entered == 0;
+                    if used.live == Some(id.number) {
+                        used.executing = readers;
+                    }
+                });
+            }
+            Acknowledged::Drained => self.catalogue.change_use(client, &id.plugin, |used| {
+                news = used.live == Some(id.number) && !used.drained;
+                used.drained |= news;
+            }),
+            Acknowledged::Refused { reason } => {
+                event.reason = Some(reason.clone());
+                self.catalogue.change_use(client, &id.plugin, |used| {
+                    used.refused = Some(Refused {
+                        version: id.clone(),
+                        reason,
+                    });
+                });
+            }
+        }
+        if first_live {
+            self.catalogue
+                .change(id, |version| version.shown.outcome = Outcome::Live);
+            self.keep(id);
+        }
+        if news {
+            self.tell(event);
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(&self, waiter: Waiter, reply: Reply) {
+        if let Some(session) = self.sessions.get(&waiter.client) {
+            session.outbox.send(ToClient::Reply {
+                request: waiter.request,
+                reply,
+            });
+        }
+    }
+
+    /// Answers a request that cannot be met.
+    pub(crate) fn fail(&self, waiter: Waiter, failure: Failure, reason: &str) {
+        let reason = reason.to_owned();
+        self.reply(waiter, Reply::Failed { failure, reason });
+    }
+}

@@ -1,0 +1,207 @@
+//! The engine's thread: one loop over everything that can happen.
+//!
+//! What it owns it alone changes. What happened at the same moment is taken in together before anything is announced,
+//! so that plugins that are ready together are swapped together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, never, select};
+use plugind_wire::VersionId;
+use plugind_wire::event::{Event, Kind};
+use plugind_wire::message::{EngineHello, ToClient};
+
+use crate::catalogue::{Catalogue, ClientId};
+use crate::clients::{Session, Waiter};
+use crate::events::Listener;
+use crate::lanes::Layout;
+use crate::probe::Probed;
+use crate::server::Input;
+use crate::state::State;
+use crate::track::{Opening, Tracked};
+use crate::versions::Turns;
+use crate::watch::Watch;
+use crate::workers::{Finished, Workers};
+
+/// How often everything is looked at although no event asked for it.
+const SAFETY_SCAN: Duration = Duration::from_secs(30);
+/// How often where the system sends no events.
+const POLL: Duration = Duration::from_millis(200);
+
+/// What the loop is made of.
+pub(crate) struct Parts {
+    pub(crate) state: State,
+    pub(crate) workers: Workers,
+    pub(crate) published: Arc<ArcSwap<Catalogue>>,
+    pub(crate) inputs: Receiver<Input>,
+    pub(crate) stopped: Receiver<&'static str>,
+    pub(crate) stop: Sender<&'static str>,
+    pub(crate) hello: EngineHello,
+    pub(crate) poll: bool,
+    pub(crate) events: Option<Sender<Event>>,
+}
+
+/// Everything the engine's thread knows.
+pub(crate) struct Loop {
+    pub(crate) hello: EngineHello,
+    pub(crate) state: State,
+    pub(crate) workers: Workers,
+    pub(crate) watch: Watch,
+    /// Watched artifacts and how far the newest change of each has come.
+    pub(crate) tracked: HashMap<PathBuf, Tracked>,
+    /// Files that clients asked for by path.
+    pub(crate) opening: HashMap<PathBuf, Opening>,
+    /// The order of what was found at the start.
+    pub(crate) turns: Turns,
+    /// Versions that left the probe since the last announcement.
+    pub(crate) ready: Vec<Probed>,
+    /// Who waits for a version that is on its way.
+    pub(crate) waiting: HashMap<VersionId, Vec<Waiter>>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) sessions: BTreeMap<ClientId, Session>,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) stop: Sender<&'static str>,
+    published: Arc<ArcSwap<Catalogue>>,
+    inputs: Receiver<Input>,
+    stopped: Receiver<&'static str>,
+    found_first: Option<Layout>,
+    next_scan: Instant,
+}
+
+/// Whatever can happen.
+enum Happened {
+    Changed(notify::Event),
+    Finished(Finished),
+    Input(Input),
+    Stop(&'static str),
+    Time,
+}
+
+impl Loop {
+    /// Watches the folder, and leaves what is found to [`Loop::run`].
+    pub(crate) fn new(parts: Parts) -> Self {
+        let mut watch = Watch::new(parts.poll);
+        let found_first = watch.follow(&parts.hello.folder, &parts.state.store());
+        Self {
+            hello: parts.hello,
+            state: parts.state,
+            workers: parts.workers,
+            watch,
+            tracked: HashMap::new(),
+            opening: HashMap::new(),
+            turns: Turns::default(),
+            ready: Vec::new(),
+            waiting: HashMap::new(),
+            catalogue: Catalogue::default(),
+            sessions: BTreeMap::new(),
+            listener: parts.events.map(Listener::new),
+            stop: parts.stop,
+            published: parts.published,
+            inputs: parts.inputs,
+            stopped: parts.stopped,
+            found_first: Some(found_first),
+            next_scan: Instant::now(),
+        }
+    }
+
+    /// Runs until somebody says stop.
+    pub(crate) fn run(mut self) {
+        self.tell(Event::new(Kind::Watching));
+        self.remember();
+        if let Some(layout) = self.found_first.take() {
+            self.begin(layout);
+        }
+        let reason = loop {
+            self.schedule_scan();
+            self.look_at_due();
+            self.publish();
+            self.published.store(Arc::new(self.catalogue.clone()));
+            if let Some(reason) = self.take_in(self.wait()) {
+                break reason;
+            }
+        };
+        let mut event = Event::new(Kind::Stopping);
+        event.reason = Some(reason.to_owned());
+        self.tell(event);
+        for session in self.sessions.values() {
+            session.outbox.send(ToClient::Goodbye {
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// Waits for one thing to happen.
+    fn wait(&self) -> Happened {
+        let nobody = never();
+        // Clients are heard once it is known what is there, so that "no such plugin" is the truth.
+        let inputs = if self.turns.are_over() {
+            &self.inputs
+        } else {
+            &nobody
+        };
+        let due = self.next_due().min(self.next_scan);
+        let pause = due.saturating_duration_since(Instant::now());
+        select! {
+            recv(self.watch.events()) -> event => event.map_or(Happened::Time, Happened::Changed),
+            recv(self.workers.finished()) -> result => result.map_or(Happened::Time, Happened::Finished),
+            recv(inputs) -> input => input.map_or(Happened::Time, Happened::Input),
+            recv(self.stopped) -> reason => Happened::Stop(reason.unwrap_or("its owner is gone")),
+            default(pause) => Happened::Time,
+        }
+    }
+
+    /// Takes in one thing and whatever else happened meanwhile; a reason ends the loop.
+    fn take_in(&mut self, first: Happened) -> Option<&'static str> {
+        let mut next = Some(first);
+        let mut everything = false;
+        while let Some(happened) = next {
+            match happened {
+                Happened::Changed(event) => everything |= self.hear(&event),
+                Happened::Finished(result) => {
+                    self.workers.finish();
+                    self.finished(result);
+                }
+                Happened::Input(input) => self.input(input),
+                Happened::Stop(reason) => return Some(reason),
+                Happened::Time => {}
+            }
+            next = self.at_hand();
+        }
+        if everything {
+            self.scan();
+        }
+        None
+    }
+
+    fn at_hand(&self) -> Option<Happened> {
+        if let Ok(event) = self.watch.events().try_recv() {
+            return Some(Happened::Changed(event));
+        }
+        let result = self.workers.finished().try_recv();
+        result.ok().map(Happened::Finished)
+    }
+
+    fn schedule_scan(&mut self) {
+        if Instant::now() >= self.next_scan {
+            // The first turn comes right after the start, which has just looked.
+            self.scan();
+        }
+    }
+
+    /// Looks at the whole folder.
+    fn scan(&mut self) {
+        let layout = self
+            .watch
+            .follow(&self.hello.folder.clone(), &self.state.store());
+        self.next_scan = Instant::now()
+            + if self.watch.is_polling() {
+                POLL
+            } else {
+                SAFETY_SCAN
+            };
+        self.compare(layout);
+    }
+}

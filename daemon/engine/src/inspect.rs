@@ -1,0 +1,226 @@
+//! Reads what an image declares, without running any of it, and refuses what cannot work here.
+//!
+//! The input is untrusted bytes: any file gives an answer.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use plugind_abi::note;
+use plugind_loader::elf::{self, Elf, ElfError};
+use plugind_wire::manifest::{Inspection, Manifest};
+use plugind_wire::{Digest, SCHEMA};
+
+use crate::lanes;
+use crate::stage::Staged;
+
+/// A version whose declaration fits.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    /// The version.
+    pub(crate) staged: Staged,
+    /// What it declares.
+    pub(crate) manifest: Manifest,
+    /// How long that took.
+    pub(crate) inspect: Duration,
+}
+
+/// Why an image is refused before any of it ran.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InspectError {
+    #[error("{0}")]
+    Elf(#[from] ElfError),
+    #[error(
+        "it is for {found} and this machine is {expected}; build it for this machine's target ({target})",
+        expected = this_machine(), target = THIS_TARGET
+    )]
+    Machine { found: String },
+    #[error(
+        "it is no shared object (ELF type {found}); build it as a `cdylib`, or with `cc -shared`"
+    )]
+    Type { found: u16 },
+    #[error(transparent)]
+    Note(#[from] note::NoteError),
+    #[error("its notes name it {first} and {second}; only one crate of a plugin may use register!")]
+    TwoNames { first: String, second: String },
+    #[error(
+        "its note names it {name:?}; a plugin's name has 1 to 128 characters and no slash or control character"
+    )]
+    Name { name: String },
+}
+
+/// What this build of plugind runs on, in the words of the ELF header.
+const THIS: (u8, bool, u16) = (
+    if cfg!(target_pointer_width = "64") {
+        64
+    } else {
+        32
+    },
+    cfg!(target_endian = "little"),
+    if cfg!(target_arch = "x86_64") {
+        62
+    } else if cfg!(target_arch = "aarch64") {
+        183
+    } else if cfg!(target_arch = "riscv64") {
+        243
+    } else if cfg!(target_arch = "arm") {
+        40
+    } else if cfg!(target_arch = "x86") {
+        3
+    } else {
+        0
+    },
+);
+
+/// As people name it.
+const THIS_TARGET: &str = std::env::consts::ARCH;
+
+/// `ET_DYN` of the ELF header.
+const SHARED_OBJECT: u16 = 3;
+
+/// Decides about a staged version.
+pub(crate) fn inspect(staged: Staged) -> Result<Inspected, Box<(Staged, InspectError)>> {
+    let started = Instant::now();
+    let elf = match &staged.elf {
+        Ok(elf) => elf,
+        Err(error) => {
+            let error = InspectError::Elf(error.clone());
+            return Err(Box::new((staged, error)));
+        }
+    };
+    let decided = fits(elf).and_then(|()| manifest(elf, || staged.version.plugin.clone()));
+    match decided {
+        Ok(manifest) => Ok(Inspected {
+            staged,
+            manifest,
+            inspect: started.elapsed(),
+        }),
+        Err(error) => Err(Box::new((staged, error))),
+    }
+}
+
+/// The document of `plugind inspect`: what would be decided about a file.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn inspect_file(path: &Path) -> std::io::Result<Inspection> {
+    let bytes = fs::read(path)?;
+    let stem = || {
+        let name = path.file_name().unwrap_or(OsStr::new("plugin"));
+        lanes::stem(name).map_or_else(|| name.to_string_lossy().into_owned(), str::to_owned)
+    };
+    let read = elf::read(&bytes);
+    let (manifest, rejected) = match &read {
+        Err(error) => (None, Some(InspectError::Elf(error.clone()))),
+        Ok(elf) => match manifest(elf, stem) {
+            Ok(manifest) => (Some(manifest), fits(elf).err()),
+            Err(error) => (None, Some(fits(elf).err().unwrap_or(error))),
+        },
+    };
+    Ok(Inspection {
+        schema: SCHEMA,
+        file: path.to_owned(),
+        size: bytes.len() as u64,
+        digest: Digest::of(&bytes),
+        rejected: rejected.map(|error| error.to_string()),
+        manifest,
+    })
+}
+
+/// Whether this machine could run it.
+fn fits(elf: &Elf) -> Result<(), InspectError> {
+    if (elf.class, elf.little_endian, elf.machine) != THIS {
+        return Err(InspectError::Machine {
+            found: describe(elf.class, elf.little_endian, &elf.machine_name()),
+        });
+    }
+    if elf.file_type != SHARED_OBJECT {
+        return Err(InspectError::Type {
+            found: elf.file_type,
+        });
+    }
+    Ok(())
+}
+
+fn this_machine() -> String {
+    let (class, little_endian, _) = THIS;
+    describe(class, little_endian, THIS_TARGET)
+}
+
+fn describe(class: u8, little_endian: bool, machine: &str) -> String {
+    let order = if little_endian { "little" } else { "big" };
+    format!("{machine} ({class}-bit, {order}-endian)")
+}
+
+/// The name and semantic version in the notes; `None` for a raw plugin. Several notes must agree.
+pub(crate) fn declared(elf: &Elf) -> Result<Option<note::Declared<'_>>, InspectError> {
+    let mut found: Option<note::Declared<'_>> = None;
+    for note in elf.notes.iter().filter(|note| note.kind == note::IDENTITY) {
+        let declared = note::read(&note.desc, elf.little_endian)?;
+        if let Some(first) = found
+            && first != declared
+        {
+            return Err(InspectError::TwoNames {
+                first: format!("{} {}", first.plugin, first.semver),
+                second: format!("{} {}", declared.plugin, declared.semver),
+            });
+        }
+        found = Some(declared);
+    }
+    match found {
+        Some(declared) if !is_name(declared.plugin) => Err(InspectError::Name {
+            name: declared.plugin.chars().take(200).collect(),
+        }),
+        found => Ok(found),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().count() <= 128
+        && !name
+            .chars()
+            .any(|c| c == '/' || c == '\\' || c == '@' || c.is_control())
+}
+
+fn manifest(elf: &Elf, stem: impl FnOnce() -> String) -> Result<Manifest, InspectError> {
+    let declared = declared(elf)?;
+    Ok(Manifest {
+        plugin: declared.map_or_else(stem, |declared| declared.plugin.to_owned()),
+        semver: declared.map(|declared| declared.semver.to_owned()),
+        raw: declared.is_none(),
+        machine: elf.machine_name(),
+        build_id: elf.build_id.clone(),
+        soname: elf.soname.clone(),
+        needed: elf.needed.clone(),
+        search_paths: elf.search_paths.clone(),
+        exports: elf
+            .exports
+            .iter()
+            .map(|export| export.name.clone())
+            .collect(),
+        mapped_bytes: elf.mapped_bytes,
+        warnings: warnings(elf),
+    })
+}
+
+/// What breaks the promise that every version is initialised on its own.
+fn warnings(elf: &Elf) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if elf.unique_symbols {
+        warnings.push(
+            "it has GNU_UNIQUE symbols, which all versions share; build it with -fno-gnu-unique"
+                .to_owned(),
+        );
+    }
+    if elf.static_tls {
+        warnings.push(
+            "it uses initial-exec thread-local storage, of which a process has room for a handful of versions; \
+             leave out allocators of its own such as jemalloc, or build with -ftls-model=global-dynamic"
+                .to_owned(),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,38 @@
+//! plugind's engine: watches a folder that builds write to, and tells its clients of every finished version.
+//!
+//! ```text
+//! watch -> settle -> stage -> inspect -> probe -> publish ==socket==> client
+//! ```
+//!
+//! A module is a stage, and what leaves it is the type that the next one takes, so that no stage can be left out:
+//! a hint becomes a `Settled` file, a `Staged` version, then `Inspected`, then `Probed`. Every stage may end the way
+//! with a reason, which is announced and listed while the older version goes on serving.
+//!
+//! One thread owns the books ([`Engine`]'s); it looks at files (microseconds) and never copies, parses or waits for a
+//! client. Worker threads copy and examine; each connection has two threads of its own.
+#![deny(unsafe_code)]
+
+mod catalogue;
+mod clients;
+mod complete;
+mod engine;
+mod events;
+mod inspect;
+mod lanes;
+mod lease;
+mod needed;
+mod options;
+mod probe;
+mod server;
+mod settle;
+mod stage;
+mod start;
+mod state;
+mod track;
+mod versions;
+mod watch;
+mod workers;
+
+pub use inspect::inspect_file;
+pub use options::Options;
+pub use start::{Engine, StartError, Stopper};

@@ -1,0 +1,276 @@
+//! When is an artifact finished?
+//!
+//! There is no fixed delay. A file is settled when nobody can write its inode any more (see [`crate::lease`]) and its
+//! tables lie inside it (see [`crate::complete`]).
+//!
+//! One kind of writer escapes the lease: one that opens the file anew for each piece, between two pieces. It betrays
+//! itself, by writing to an inode that was settled before, or by leaving the file incomplete while nobody can write
+//! it; from then on the file must also have been quiet for [`QUIET`]. Where leases do not work every file must have
+//! been quiet, for [`QUIET_WITHOUT_LEASE`].
+//!
+//! An incomplete file that nobody can write is rejected after [`PATIENCE`] without a change; the next change starts
+//! over.
+
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::complete;
+use crate::lease::{self, Lease};
+use crate::watch::Change;
+
+/// How long an inode that is written in place must be quiet.
+const QUIET: Duration = Duration::from_millis(25);
+/// The same where the kernel does not tell whether somebody can still write.
+const QUIET_WITHOUT_LEASE: Duration = Duration::from_millis(250);
+/// How long an incomplete file that nobody can write may stay as it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a name may be missing: builds remove the old file before they put the new one there.
+const MISSING: Duration = Duration::from_millis(500);
+/// The first and the longest pause between two looks at a file that is being written; a look costs microseconds.
+const RETRY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
+
+/// What tells one state of a file from another. It proves a change, never sameness of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            dev: found.dev(),
+            ino: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    fn same_inode(&self, other: &Self) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
+    }
+
+    /// Equal but for the time of the last change of mode, owner or link count.
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
+        let without_change = |id: &Self| (id.dev, id.ino, id.size, id.modified);
+        without_change(self) == without_change(other)
+    }
+}
+
+/// A complete artifact that nobody could write when it was looked at.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Opened at that moment.
+    pub(crate) file: File,
+    /// What it was at that moment.
+    pub(crate) identity: Identity,
+    /// When the change was first heard of.
+    pub(crate) heard: Instant,
+    /// From then to now.
+    pub(crate) took: Duration,
+}
+
+impl Settled {
+    /// Whether the file that was opened is still what it was, still under its name, and still written by nobody.
+    pub(crate) fn still_holds(&self) -> bool {
+        let unchanged = |found: std::io::Result<Metadata>| {
+            found.is_ok_and(|found| Identity::of(&found) == self.identity)
+        };
+        unchanged(self.file.metadata())
+            && unchanged(std::fs::metadata(&self.path))
+            && lease::ask(&self.file) != Lease::Writable
+    }
+}
+
+/// What a look at a file showed.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It is finished.
+    Settled(Settled),
+    /// Look again at this time, or when a hint says so.
+    Again(Instant),
+    /// The name is gone.
+    Absent,
+    /// It is no file, and will not become a plugin.
+    NotAFile,
+    /// It cannot become a plugin as it is.
+    Rejected {
+        /// Why, and what to do.
+        reason: String,
+        /// What was looked at; the same state is not looked at again.
+        identity: Option<Identity>,
+    },
+}
+
+/// The way of one artifact from its first hint to [`Settled`].
+#[derive(Debug)]
+pub(crate) struct Settling {
+    path: PathBuf,
+    heard: Instant,
+    /// The inode that was settled last under this name.
+    before: Option<Identity>,
+    /// A name was put there anew since, so writing to the same inode number proves nothing.
+    appeared: bool,
+    /// Written to since, under the name it had.
+    written: bool,
+    /// A writer that opens the file for each piece.
+    in_pieces: bool,
+    /// What the last look saw, and since when that has not changed.
+    last: Option<(Option<Identity>, Instant)>,
+    pause: Duration,
+}
+
+impl Settling {
+    /// Starts at a first hint; `before` is what was settled last under this name.
+    pub(crate) fn new(path: PathBuf, before: Option<Identity>, now: Instant) -> Self {
+        Self {
+            path,
+            heard: now,
+            before,
+            appeared: false,
+            written: false,
+            in_pieces: false,
+            last: None,
+            pause: RETRY.0,
+        }
+    }
+
+    /// Takes note of a hint.
+    pub(crate) fn hear(&mut self, change: Change, now: Instant) {
+        match change {
+            Change::Appeared => {
+                self.appeared = true;
+                self.in_pieces = false;
+            }
+            Change::Written => {
+                self.written = true;
+                self.last = self.last.map(|(seen, _)| (seen, now));
+            }
+            Change::Vanished | Change::Attributes | Change::Scanned => {}
+        }
+        self.pause = RETRY.0;
+    }
+
+    /// Looks at the file.
+    pub(crate) fn look(&mut self, now: Instant) -> Look {
+        let (file, found) = match open(&self.path) {
+            Ok(opened) => opened,
+            Err(error) => return self.look_in_vain(error, now),
+        };
+        if !found.is_file() {
+            return Look::NotAFile;
+        }
+        let identity = Identity::of(&found);
+        let unchanged_since = self.note(Some(identity), now);
+        if let Some(before) = &self.before
+            && !self.appeared
+            && before.same_inode(&identity)
+            && (self.written || !before.same_content(&identity))
+        {
+            self.in_pieces = true;
+        }
+        let lease = lease::ask(&file);
+        if lease == Lease::Writable {
+            return self.again(now);
+        }
+        if let Err(incomplete) = complete::check(&file, identity.size) {
+            self.in_pieces = true;
+            if now.duration_since(unchanged_since) < PATIENCE {
+                return self.again(now);
+            }
+            return Look::Rejected {
+                reason: format!("{incomplete}; build it again"),
+                identity: Some(identity),
+            };
+        }
+        let quiet = match lease {
+            Lease::Unknown => QUIET_WITHOUT_LEASE,
+            _ if self.in_pieces => QUIET,
+            _ => Duration::ZERO,
+        };
+        if now.duration_since(unchanged_since) < quiet {
+            return Look::Again(unchanged_since + quiet);
+        }
+        Look::Settled(Settled {
+            path: self.path.clone(),
+            file,
+            identity,
+            heard: self.heard,
+            took: now.duration_since(self.heard),
+        })
+    }
+
+    fn look_in_vain(&mut self, error: Errno, now: Instant) -> Look {
+        let since = self.note(None, now);
+        let waited = now.duration_since(since);
+        let dangling = error == Errno::NOENT && self.path.is_symlink();
+        if error == Errno::NOENT && !dangling {
+            return if waited < MISSING {
+                Look::Again(since + MISSING)
+            } else {
+                Look::Absent
+            };
+        }
+        if waited < PATIENCE {
+            return Look::Again(since + PATIENCE);
+        }
+        let reason = match (error, std::fs::read_link(&self.path)) {
+            (Errno::NOENT, Ok(target)) => format!(
+                "it is a link to {}, which does not exist; build that file or remove the link",
+                target.display()
+            ),
+            (Errno::ACCESS, _) => {
+                "this user may not read it; make it readable (chmod a+r)".to_owned()
+            }
+            (error, _) => format!("it cannot be opened: {error}"),
+        };
+        Look::Rejected {
+            reason,
+            identity: None,
+        }
+    }
+
+    /// Notes what is there and tells since when that has not changed.
+    fn note(&mut self, seen: Option<Identity>, now: Instant) -> Instant {
+        match self.last {
+            Some((last, since)) if last == seen => since,
+            _ => {
+                // A first look starts the clock at the hint, unless that is what has to be waited out.
+                self.last = Some((seen, now));
+                now
+            }
+        }
+    }
+
+    fn again(&mut self, now: Instant) -> Look {
+        let next = now + self.pause;
+        self.pause = (self.pause * 2).min(RETRY.1);
+        Look::Again(next)
+    }
+}
+
+/// What is under a name now, for a comparison with what was settled.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().as_ref().map(Identity::of)
+}
+
+/// Opens without waiting for anybody (a FIFO) and without touching a device's state.
+fn open(path: &Path) -> Result<(File, Metadata), Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let found = file
+        .metadata()
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok((file, found))
+}

@@ -1,0 +1,362 @@
+//! Follows each artifact from a hint to a finished file.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use plugind_wire::event::{Kind, Stage};
+use plugind_wire::message::Failure;
+
+use crate::clients::Waiter;
+use crate::engine::Loop;
+use crate::events::of_file;
+use crate::lanes::{self, Layout};
+use crate::settle::{self, Identity, Look, Settled, Settling};
+use crate::watch::{Change, Hint};
+use crate::workers::{Job, Source};
+
+/// One watched artifact.
+pub(crate) struct Tracked {
+    lane: String,
+    phase: Phase,
+    /// What was copied last.
+    pub(crate) settled: Option<Identity>,
+    /// What was rejected last; the same state is not looked at again.
+    rejected: Option<Option<Identity>>,
+}
+
+enum Phase {
+    Idle,
+    Settling {
+        settling: Box<Settling>,
+        next: Instant,
+    },
+    Copying {
+        again: bool,
+    },
+    Absent,
+}
+
+/// A file that clients asked for by path.
+pub(crate) struct Opening {
+    settling: Option<(Settling, Instant)>,
+    /// Who asked.
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+impl Loop {
+    /// What is there at the start, oldest first: it gets its numbers in that order.
+    pub(crate) fn begin(&mut self, layout: Layout) {
+        self.note_problems(&layout);
+        let now = Instant::now();
+        for found in layout.artifacts {
+            self.track(&found.lane, &found.path)
+                .settling(&found.path, now);
+            self.look_at(&found.path, now, true);
+        }
+    }
+
+    /// Compares the folder with what is tracked.
+    pub(crate) fn compare(&mut self, layout: Layout) {
+        self.note_problems(&layout);
+        let there: HashSet<_> = layout
+            .artifacts
+            .iter()
+            .map(|found| found.path.clone())
+            .collect();
+        let gone: Vec<_> = self
+            .tracked
+            .keys()
+            .filter(|path| !there.contains(*path))
+            .cloned()
+            .collect();
+        for found in &layout.artifacts {
+            self.hint(&found.lane, &found.path, Change::Scanned);
+        }
+        for path in gone {
+            self.hint("", &path, Change::Vanished);
+        }
+    }
+
+    fn note_problems(&mut self, layout: &Layout) {
+        let mut problems = layout.problems.clone();
+        problems.extend(self.watch.failure().map(str::to_owned));
+        self.catalogue
+            .warnings
+            .retain(|known| problems.contains(known));
+        for problem in problems {
+            self.warn(&problem);
+        }
+    }
+
+    /// Takes in an event; true asks for a look at everything.
+    pub(crate) fn hear(&mut self, event: &notify::Event) -> bool {
+        let mut everything = false;
+        for hint in self.watch.hints(event) {
+            match hint {
+                Hint::Everything => everything = true,
+                Hint::Path { lane, path, change } => self.hint(&lane, &path, change),
+            }
+        }
+        everything
+    }
+
+    fn hint(&mut self, lane: &str, path: &Path, change: Change) {
+        let now = Instant::now();
+        let known = self.tracked.contains_key(path);
+        if !known && (change == Change::Vanished || lanes::is_alias(path)) {
+            return;
+        }
+        let tracked = self.track(lane, path);
+        match &mut tracked.phase {
+            Phase::Settling { settling, next } => {
+                settling.hear(change, now);
+                *next = now;
+            }
+            Phase::Copying { again } => *again = true,
+            Phase::Absent if change == Change::Vanished => {}
+            Phase::Idle | Phase::Absent => {
+                if tracked.wants_a_look(path, change) {
+                    tracked.settling(path, now).hear(change, now);
+                }
+            }
+        }
+    }
+
+    fn track(&mut self, lane: &str, path: &Path) -> &mut Tracked {
+        self.tracked
+            .entry(path.to_owned())
+            .or_insert_with(|| Tracked {
+                lane: lane.to_owned(),
+                phase: Phase::Idle,
+                settled: None,
+                rejected: None,
+            })
+    }
+
+    /// When the next file is due.
+    pub(crate) fn next_due(&self) -> Instant {
+        let watched = self
+            .tracked
+            .values()
+            .filter_map(|tracked| match &tracked.phase {
+                Phase::Settling { next, .. } => Some(*next),
+                _ => None,
+            });
+        let opened = self
+            .opening
+            .values()
+            .filter_map(|opening| opening.settling.as_ref().map(|(_, next)| *next));
+        let far = Instant::now() + Duration::from_secs(3600);
+        watched.chain(opened).min().unwrap_or(far)
+    }
+
+    /// Looks at every file that is due.
+    pub(crate) fn look_at_due(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .tracked
+            .iter()
+            .filter(|(_, tracked)| matches!(&tracked.phase, Phase::Settling { next, .. } if *next <= now))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in due {
+            self.look_at(&path, now, false);
+        }
+        let due: Vec<_> = self
+            .opening
+            .iter()
+            .filter(|(_, opening)| matches!(&opening.settling, Some((_, next)) if *next <= now))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in due {
+            self.look_at_opened(&path, now);
+        }
+    }
+
+    fn look_at(&mut self, path: &Path, now: Instant, at_start: bool) {
+        let Some(tracked) = self.tracked.get_mut(path) else {
+            return;
+        };
+        let Phase::Settling { settling, next } = &mut tracked.phase else {
+            return;
+        };
+        match settling.look(now) {
+            Look::Again(at) => *next = at,
+            Look::Settled(settled) => {
+                tracked.phase = Phase::Copying { again: false };
+                let source = Source::Watched {
+                    path: path.to_owned(),
+                    lane: tracked.lane.clone(),
+                    turn: at_start.then(|| self.turns.give()),
+                };
+                self.submit_copy(source, settled);
+            }
+            Look::NotAFile => {
+                self.tracked.remove(path);
+            }
+            Look::Absent => self.absent(path),
+            Look::Rejected { reason, identity } => {
+                tracked.phase = Phase::Idle;
+                tracked.rejected = Some(identity);
+                let lane = tracked.lane.clone();
+                self.reject_file(path, &lane, Stage::Settle, &reason);
+            }
+        }
+    }
+
+    fn submit_copy(&mut self, source: Source, settled: Settled) {
+        let store = self.state.store();
+        self.workers.submit(Job::Copy {
+            source,
+            settled,
+            store,
+        });
+    }
+
+    fn absent(&mut self, path: &Path) {
+        self.catalogue.rejected_files.remove(path);
+        let Some(artifact) = self.catalogue.artifacts.get_mut(path) else {
+            // It never gave a plugin.
+            self.tracked.remove(path);
+            return;
+        };
+        artifact.present = false;
+        let (lane, plugin) = (artifact.lane.clone(), artifact.plugin.clone());
+        if let Some(tracked) = self.tracked.get_mut(path) {
+            tracked.phase = Phase::Absent;
+        }
+        let mut event = of_file(Kind::Absent, path, Some(&lane), None);
+        event.plugin = plugin;
+        self.tell(event);
+    }
+
+    /// Lists and tells of a file that became no version.
+    pub(crate) fn reject_file(&mut self, path: &Path, lane: &str, stage: Stage, reason: &str) {
+        let listed = (stage, reason.to_owned());
+        let before = self
+            .catalogue
+            .rejected_files
+            .insert(path.to_owned(), listed.clone());
+        if before == Some(listed) {
+            return;
+        }
+        let mut event = of_file(Kind::Rejected, path, Some(lane), Some((stage, reason)));
+        event.plugin = self
+            .catalogue
+            .artifacts
+            .get(path)
+            .and_then(|artifact| artifact.plugin.clone());
+        self.tell(event);
+    }
+
+    /// A copy has come back: the artifact is free for its next change.
+    pub(crate) fn copied_from(&mut self, path: &Path, copied: Option<Identity>) {
+        let Some(tracked) = self.tracked.get_mut(path) else {
+            return;
+        };
+        let again = matches!(tracked.phase, Phase::Copying { again: true });
+        tracked.phase = Phase::Idle;
+        tracked.rejected = None;
+        if copied.is_some() {
+            tracked.settled = copied;
+            self.catalogue.rejected_files.remove(path);
+        }
+        // What was heard while it was copied may have come before the copy was proved, and then says nothing new.
+        if again && tracked.settled != settle::identity(path) {
+            tracked.settling(path, Instant::now());
+        }
+    }
+
+    /// The artifact changed while it was copied: it is looked at again.
+    pub(crate) fn look_again(&mut self, path: &Path, heard: Instant) {
+        if let Some(tracked) = self.tracked.get_mut(path) {
+            tracked.settling(path, heard);
+        }
+    }
+
+    /// Starts to settle a file that a client asked for.
+    pub(crate) fn open(&mut self, path: PathBuf, waiter: Waiter) {
+        let now = Instant::now();
+        let opening = self.opening.entry(path.clone()).or_insert_with(|| Opening {
+            settling: Some((Settling::new(path, None, now), now)),
+            waiters: Vec::new(),
+        });
+        opening.waiters.push(waiter);
+    }
+
+    fn look_at_opened(&mut self, path: &Path, now: Instant) {
+        let Some(opening) = self.opening.get_mut(path) else {
+            return;
+        };
+        let Some((settling, next)) = &mut opening.settling else {
+            return;
+        };
+        let reason = match settling.look(now) {
+            Look::Again(at) => {
+                *next = at;
+                return;
+            }
+            Look::Settled(settled) => {
+                opening.settling = None;
+                let source = Source::Opened {
+                    path: path.to_owned(),
+                };
+                self.submit_copy(source, settled);
+                return;
+            }
+            Look::NotAFile => "it is no file; give the path of a shared object".to_owned(),
+            Look::Absent => "it does not exist; check the path, or build it".to_owned(),
+            Look::Rejected { reason, .. } => reason,
+        };
+        let reason = format!("{}: {reason}", path.display());
+        self.fail_opening(path, Failure::Rejected, &reason);
+    }
+
+    /// The file changed while it was copied.
+    pub(crate) fn open_again(&mut self, path: &Path) {
+        let now = Instant::now();
+        if let Some(opening) = self.opening.get_mut(path) {
+            opening.settling = Some((Settling::new(path.to_owned(), None, now), now));
+        }
+    }
+
+    /// Answers everybody who asked for a file.
+    pub(crate) fn fail_opening(&mut self, path: &Path, failure: Failure, reason: &str) {
+        let waiters = self.opening.remove(path).map(|opening| opening.waiters);
+        for waiter in waiters.into_iter().flatten() {
+            self.fail(waiter, failure, reason);
+        }
+    }
+}
+
+impl Tracked {
+    /// Starts to settle, now.
+    fn settling(&mut self, path: &Path, now: Instant) -> &mut Settling {
+        self.phase = Phase::Settling {
+            settling: Box::new(Settling::new(path.to_owned(), self.settled, now)),
+            next: now,
+        };
+        match &mut self.phase {
+            Phase::Settling { settling, .. } => settling,
+            _ => unreachable!("it was assigned in the line above"),
+        }
+    }
+
+    /// Events about content always ask for a look; the others only if the file is not what was seen last.
+    fn wants_a_look(&self, path: &Path, change: Change) -> bool {
+        if !matches!(change, Change::Attributes | Change::Scanned) {
+            return true;
+        }
+        let now = settle::identity(path);
+        let same = |seen: Option<Identity>| match (seen, now) {
+            (Some(seen), Some(now)) => seen.same_content(&now),
+            (None, None) => true,
+            _ => false,
+        };
+        let as_settled =
+            self.settled.is_some() && same(self.settled) && !matches!(self.phase, Phase::Absent);
+        let as_rejected = self.rejected.is_some_and(same);
+        !as_settled && !as_rejected
+    }
+}

@@ -1,0 +1,516 @@
+//! Turns copies into versions, and announces those that passed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use plugind_wire::VersionId;
+use plugind_wire::event::{Kind, Stage, Timings};
+use plugind_wire::message::{Failure, Reply};
+use plugind_wire::status::{self, Outcome, Probe};
+
+use crate::catalogue::{Artifact, Progress, Version};
+use crate::clients::Waiter;
+use crate::engine::Loop;
+use crate::events::{of_file, of_version};
+use crate::inspect::{Inspected, declared};
+use crate::lanes;
+use crate::probe::Probed;
+use crate::stage::{Copied, Copying, StageError, Staged, place};
+use crate::workers::{Finished, Job, Source};
+
+/// What every proc macro exports; cargo leaves them beside plugins.
+const PROC_MACRO: &str = "__rustc_proc_macro_decls_";
+
+/// The order of what was found at the start: numbers are given by age, whichever copy is done first.
+#[derive(Default)]
+pub(crate) struct Turns {
+    given: usize,
+    next: usize,
+    held: BTreeMap<usize, Held>,
+}
+
+type Held = (Source, Result<Copying, StageError>);
+
+impl Turns {
+    /// The next place in the order.
+    pub(crate) fn give(&mut self) -> usize {
+        self.given += 1;
+        self.given - 1
+    }
+
+    /// Everything found at the start was copied or turned down.
+    pub(crate) fn are_over(&self) -> bool {
+        self.next == self.given
+    }
+
+    /// What may go on now that this copy is done.
+    fn take(&mut self, turn: usize, held: Held) -> Vec<Held> {
+        self.held.insert(turn, held);
+        let mut free = Vec::new();
+        while let Some(held) = self.held.remove(&self.next) {
+            self.next += 1;
+            free.push(held);
+        }
+        free
+    }
+}
+
+impl Loop {
+    /// Puts the versions of earlier runs back on the list.
+    pub(crate) fn remember(&mut self) {
+        for mut version in self.state.records::<Version>() {
+            if version.progress == Progress::OnItsWay {
+                continue;
+            }
+            if version.progress != Progress::Rejected && !version.shown.image.exists() {
+                continue;
+            }
+            if version.shown.outcome == Outcome::Live {
+                // Clients say again what they run.
+                version.shown.outcome = Outcome::Published;
+            }
+            self.catalogue.put(version);
+        }
+    }
+
+    /// Takes in a worker's result.
+    pub(crate) fn finished(&mut self, finished: Finished) {
+        match finished {
+            Finished::Copied(source, result) => {
+                let turn = match &source {
+                    Source::Watched { turn, .. } => *turn,
+                    Source::Opened { .. } => None,
+                };
+                let free = match turn {
+                    Some(turn) => self.turns.take(turn, (source, result)),
+                    None => vec![(source, result)],
+                };
+                for (source, result) in free {
+                    self.copied(source, result);
+                }
+            }
+            Finished::Inspected(inspected) => self.defer(*inspected),
+            Finished::Probed(probed) => self.ready.push(*probed),
+            Finished::Rejected(rejected) => {
+                let (staged, error) = *rejected;
+                let id = staged.version.clone();
+                let timings = timings(&staged, Duration::ZERO, Duration::ZERO, None);
+                self.catalogue
+                    .change(&id, |version| version.shown.timings_us = timings);
+                self.reject(&id, Stage::Inspect, &sentence(&error));
+            }
+        }
+    }
+
+    fn copied(&mut self, source: Source, result: Result<Copying, StageError>) {
+        match (source, result) {
+            (Source::Watched { path, lane, .. }, Ok(Copying::Done(copied))) => {
+                self.copied_from(&path, Some(copied.settled.identity));
+                self.watched(&path, &lane, *copied);
+            }
+            (Source::Watched { path, .. }, Ok(Copying::Changed { heard })) => {
+                self.look_again(&path, heard);
+            }
+            (Source::Watched { path, lane, .. }, Err(error)) => {
+                self.copied_from(&path, None);
+                self.reject_file(&path, &lane, Stage::Stage, &sentence(&error));
+            }
+            (Source::Opened { path }, Ok(Copying::Done(copied))) => self.opened(&path, *copied),
+            (Source::Opened { path }, Ok(Copying::Changed { .. })) => self.open_again(&path),
+            (Source::Opened { path }, Err(error)) => {
+                let reason = format!("{}: {}", path.display(), sentence(&error));
+                self.fail_opening(&path, Failure::Rejected, &reason);
+            }
+        }
+    }
+
+    /// A copy of a watched artifact.
+    fn watched(&mut self, path: &Path, lane: &str, copied: Copied) {
+        if is_proc_macro(&copied) {
+            return;
+        }
+        let before = self
+            .catalogue
+            .artifacts
+            .get(path)
+            .and_then(|artifact| artifact.plugin.clone());
+        let plugin = name(&copied, path, before);
+        self.catalogue.artifacts.insert(
+            path.to_owned(),
+            Artifact {
+                lane: lane.to_owned(),
+                plugin: Some(plugin.clone()),
+                present: true,
+            },
+        );
+        let newest = self
+            .catalogue
+            .plugins
+            .get(&plugin)
+            .and_then(|versions| versions.newest_from(path));
+        if let Some(newest) = newest
+            && newest.shown.digest == copied.digest
+        {
+            let event = of_version(Kind::Unchanged, newest);
+            self.tell(event);
+            return;
+        }
+        match place(copied, &plugin, &mut self.state) {
+            Ok(staged) => self.examine(staged, Some(lane)),
+            Err((version, error)) => {
+                let mut event = of_file(
+                    Kind::Rejected,
+                    path,
+                    Some(lane),
+                    Some((Stage::Stage, &sentence(&error))),
+                );
+                event.plugin = Some(plugin);
+                event.version = version.map(|version| version.number);
+                self.tell(event);
+            }
+        }
+    }
+
+    /// A copy of a file that a client asked for. The same content is the same version.
+    fn opened(&mut self, path: &Path, copied: Copied) {
+        let Some(opening) = self.opening.remove(path) else {
+            return;
+        };
+        let plugin = name(&copied, path, None);
+        let known = self.catalogue.by_content(&plugin, &copied.digest);
+        let id = if let Some(known) = known {
+            known.id()
+        } else {
+            match place(copied, &plugin, &mut self.state) {
+                Ok(staged) => {
+                    let id = staged.version.clone();
+                    self.waiting.entry(id.clone()).or_default();
+                    self.examine(staged, None);
+                    id
+                }
+                Err((_, error)) => {
+                    let reason = format!("{}: {}", path.display(), sentence(&error));
+                    for waiter in opening.waiters {
+                        self.fail(waiter, Failure::Rejected, &reason);
+                    }
+                    return;
+                }
+            }
+        };
+        for waiter in opening.waiters {
+            self.hand_out(&id, waiter);
+        }
+    }
+
+    fn examine(&mut self, staged: Staged, lane: Option<&str>) {
+        let raw = staged
+            .elf
+            .as_ref()
+            .is_ok_and(|elf| matches!(declared(elf), Ok(None)));
+        self.catalogue.put(Version {
+            plugin: staged.version.plugin.clone(),
+            raw,
+            progress: Progress::OnItsWay,
+            shown: status::Version {
+                version: staged.version.number,
+                semver: None,
+                digest: staged.digest,
+                lane: lane.map(str::to_owned),
+                artifact: staged.artifact.clone(),
+                image: staged.image.clone(),
+                staged: Timestamp::now(),
+                outcome: Outcome::OnItsWay,
+                stage: None,
+                reason: None,
+                probe: Probe::NotProbed,
+                warnings: Vec::new(),
+                timings_us: Timings::default(),
+            },
+        });
+        let probe = !raw || self.is_wanted(&staged.version);
+        self.workers.submit(Job::Examine { staged, probe });
+    }
+
+    /// Whether a client follows the plugin or waits for this version.
+    fn is_wanted(&self, id: &VersionId) -> bool {
+        self.waiting.contains_key(id)
+            || self
+                .sessions
+                .values()
+                .any(|session| session.follows.contains_key(&id.plugin))
+    }
+
+    /// A raw plugin that nobody has asked for stops here.
+    fn defer(&mut self, inspected: Inspected) {
+        let id = inspected.staged.version.clone();
+        let timings = timings(
+            &inspected.staged,
+            inspected.inspect,
+            Duration::ZERO,
+            Some(Instant::now()),
+        );
+        self.catalogue.change(&id, |version| {
+            version.progress = Progress::Deferred;
+            version.shown.outcome = Outcome::Published;
+            version.shown.probe = Probe::Deferred;
+            version.shown.warnings = inspected.manifest.warnings;
+            version.shown.timings_us = timings;
+        });
+        self.keep(&id);
+        self.tell_published(&id);
+        if self.is_wanted(&id) {
+            self.want(&id);
+        }
+    }
+
+    /// Sends a deferred version through the rest of the line.
+    pub(crate) fn want(&mut self, id: &VersionId) {
+        let Some(version) = self.catalogue.version(id) else {
+            return;
+        };
+        if version.progress != Progress::Deferred {
+            return;
+        }
+        let again = Job::ExamineAgain {
+            version: id.clone(),
+            digest: version.shown.digest,
+            image: version.shown.image.clone(),
+            artifact: version.shown.artifact.clone(),
+        };
+        self.catalogue
+            .change(id, |version| version.progress = Progress::OnItsWay);
+        self.workers.submit(again);
+    }
+
+    /// Announces everything that left the probe, to each client in one message.
+    pub(crate) fn publish(&mut self) {
+        if self.ready.is_empty() {
+            return;
+        }
+        let ready = std::mem::take(&mut self.ready);
+        let ids: Vec<_> = ready
+            .into_iter()
+            .map(|probed| self.accept(probed))
+            .collect();
+        self.announce();
+        for id in ids {
+            for waiter in self.waiting.remove(&id).unwrap_or_default() {
+                self.hand_out(&id, waiter);
+            }
+        }
+    }
+
+    fn accept(&mut self, probed: Probed) -> VersionId {
+        let Probed {
+            inspected,
+            verdict,
+            probe,
+            done,
+        } = probed;
+        let id = inspected.staged.version.clone();
+        self.supersede(&id);
+        let mut deferred = false;
+        let mut timings = timings(&inspected.staged, inspected.inspect, probe, Some(done));
+        self.catalogue.change(&id, |version| {
+            deferred = version.shown.probe == Probe::Deferred;
+            if deferred {
+                timings = version.shown.timings_us;
+            }
+            version.progress = Progress::Accepted;
+            version.shown.outcome = Outcome::Published;
+            version.shown.semver = inspected.manifest.semver;
+            version.shown.probe = verdict;
+            version.shown.warnings = inspected.manifest.warnings;
+            version.shown.timings_us = timings;
+        });
+        self.keep(&id);
+        if !deferred {
+            self.tell_published(&id);
+        }
+        id
+    }
+
+    /// Marks the version that this one takes the place of, if it was announced to somebody and nobody had swapped it
+    /// in yet.
+    fn supersede(&mut self, id: &VersionId) {
+        let Some(lane) = self
+            .catalogue
+            .version(id)
+            .and_then(|v| v.shown.lane.clone())
+        else {
+            return;
+        };
+        let Some(old) = self
+            .catalogue
+            .plugins
+            .get(&id.plugin)
+            .and_then(|plugin| plugin.selected(&lane))
+        else {
+            return;
+        };
+        let old = old.id();
+        let offered = self.sessions.values().any(|session| {
+            session
+                .follows
+                .get(&old.plugin)
+                .is_some_and(|follow| follow.announced == Some(old.number))
+        });
+        if old.number < id.number && offered {
+            self.catalogue.change(&old, |version| {
+                if version.shown.outcome == Outcome::Published {
+                    version.shown.outcome = Outcome::Superseded;
+                }
+            });
+        }
+    }
+
+    /// Turns a version down; its image goes, its record stays.
+    pub(crate) fn reject(&mut self, id: &VersionId, stage: Stage, reason: &str) {
+        self.catalogue.change(id, |version| {
+            version.progress = Progress::Rejected;
+            version.shown.outcome = Outcome::Rejected;
+            version.shown.stage = Some(stage);
+            version.shown.reason = Some(reason.to_owned());
+        });
+        self.keep(id);
+        if let Some(version) = self.catalogue.version(id) {
+            let mut event = of_version(Kind::Rejected, version);
+            event.stage = Some(stage);
+            event.reason = Some(reason.to_owned());
+            event.timings_us = Some(version.shown.timings_us);
+            let own = self.state.version_dir(id, &version.shown.digest);
+            if let Err(error) = fs::remove_dir_all(&own) {
+                tracing::warn!(%error, path = %own.display(), "a rejected image stays in the store");
+            }
+            self.tell(event);
+        }
+        for waiter in self.waiting.remove(id).unwrap_or_default() {
+            self.fail(waiter, Failure::Rejected, &format!("{id}: {reason}"));
+        }
+    }
+
+    /// Answers with a version, now or when it has passed.
+    pub(crate) fn hand_out(&mut self, id: &VersionId, waiter: Waiter) {
+        let Some(version) = self.catalogue.version(id) else {
+            let reason = self.unknown_version(id);
+            self.fail(waiter, Failure::Unknown, &reason);
+            return;
+        };
+        match version.progress {
+            Progress::Accepted => {
+                let announcement = version.announcement();
+                self.reply(waiter, Reply::Version { announcement });
+            }
+            Progress::Rejected => {
+                let why = version.shown.reason.clone().unwrap_or_default();
+                self.fail(waiter, Failure::Rejected, &format!("{id}: {why}"));
+            }
+            Progress::OnItsWay | Progress::Deferred => {
+                self.waiting.entry(id.clone()).or_default().push(waiter);
+                self.want(id);
+            }
+        }
+    }
+
+    fn unknown_version(&self, id: &VersionId) -> String {
+        match self.catalogue.plugins.get(&id.plugin) {
+            Some(_) => format!(
+                "there is no {id}; `plugind status` lists the versions of {}",
+                id.plugin
+            ),
+            None => self.unknown_plugin(&id.plugin),
+        }
+    }
+
+    /// A sentence about a plugin that does not exist, with those that do.
+    pub(crate) fn unknown_plugin(&self, plugin: &str) -> String {
+        let known: Vec<_> = self
+            .catalogue
+            .plugins
+            .keys()
+            .take(20)
+            .map(String::as_str)
+            .collect();
+        let folder = self.hello.folder.display();
+        if known.is_empty() {
+            format!("no plugin has been built in {folder} yet")
+        } else {
+            format!(
+                "there is no plugin {plugin} in {folder}; there are: {}",
+                known.join(", ")
+            )
+        }
+    }
+
+    fn tell_published(&mut self, id: &VersionId) {
+        if let Some(version) = self.catalogue.version(id) {
+            let mut event = of_version(Kind::Published, version);
+            event.timings_us = Some(version.shown.timings_us);
+            self.tell(event);
+        }
+    }
+
+    /// Writes a version's record. Without it a restart would number the same content again, which harms nobody.
+    pub(crate) fn keep(&mut self, id: &VersionId) {
+        let Some(version) = self.catalogue.version(id) else {
+            return;
+        };
+        if let Err(error) = self.state.record(id, &version.shown.digest, &**version) {
+            let warning = format!("{}; free some space there", sentence(&error));
+            self.warn(&warning);
+        }
+    }
+}
+
+fn is_proc_macro(copied: &Copied) -> bool {
+    copied.elf.as_ref().is_ok_and(|elf| {
+        elf.exports
+            .iter()
+            .any(|export| export.name.starts_with(PROC_MACRO))
+    })
+}
+
+/// Which plugin is it? The note's name; if the note cannot be read, the plugin this file last gave; else the stem.
+fn name(copied: &Copied, path: &Path, before: Option<String>) -> String {
+    let declared = copied.elf.as_ref().ok().map(declared);
+    let stem = || {
+        let name = path.file_name().unwrap_or(OsStr::new("plugin"));
+        lanes::stem(name).map_or_else(|| name.to_string_lossy().into_owned(), str::to_owned)
+    };
+    match declared {
+        Some(Ok(Some(declared))) => declared.plugin.to_owned(),
+        Some(Ok(None)) => stem(),
+        _ => before.unwrap_or_else(stem),
+    }
+}
+
+/// The durations of a version's way; what was not reached is zero.
+fn timings(staged: &Staged, inspect: Duration, probe: Duration, done: Option<Instant>) -> Timings {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    Timings {
+        settle: micros(staged.settle),
+        stage: micros(staged.stage),
+        inspect: micros(inspect),
+        probe: micros(probe),
+        publish: done.map_or(0, |done| micros(done.elapsed())),
+        total: micros(staged.heard.elapsed()),
+    }
+}
+
+/// An error and its causes in one line.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

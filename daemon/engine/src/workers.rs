@@ -1,0 +1,185 @@
+//! Threads for what takes longer than a look: copying, inspecting, probing.
+//!
+//! A job's result comes back as a message; jobs wait in the engine's own queue, so handing one over never blocks.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use plugind_wire::{Digest, VersionId};
+
+use crate::inspect::{InspectError, Inspected, inspect};
+use crate::probe::{Probed, probe};
+use crate::settle::Settled;
+use crate::stage::{Copying, StageError, Staged, copy, revive};
+
+/// Two jobs at once: a small plugin does not wait for one large copy.
+const THREADS: usize = 2;
+
+/// Something to do.
+pub(crate) enum Job {
+    /// Copy a settled artifact into the store.
+    Copy {
+        /// Comes back in the result.
+        source: Source,
+        /// What to copy.
+        settled: Settled,
+        /// The store.
+        store: PathBuf,
+    },
+    /// Decide about a staged version.
+    Examine {
+        /// Which.
+        staged: Staged,
+        /// False leaves it inspected: a raw plugin nobody has asked for yet.
+        probe: bool,
+    },
+    /// Take a version whose examination stopped at the probe through all of it.
+    ExamineAgain {
+        /// Which.
+        version: VersionId,
+        /// Its content.
+        digest: Digest,
+        /// The image in the store.
+        image: PathBuf,
+        /// What it is a copy of.
+        artifact: PathBuf,
+    },
+}
+
+/// Where a copy came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A watched artifact. Those found at the start carry their place in the order of their age.
+    Watched {
+        /// The artifact.
+        path: PathBuf,
+        /// Its lane.
+        lane: String,
+        /// Its place among those found at the start.
+        turn: Option<usize>,
+    },
+    /// A file that a client asked for by path.
+    Opened {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What became of a job.
+pub(crate) enum Finished {
+    /// Of a copy.
+    Copied(Source, Result<Copying, StageError>),
+    /// Of an examination that ended before the probe.
+    Inspected(Box<Inspected>),
+    /// Of a whole examination.
+    Probed(Box<Probed>),
+    /// Of an examination that found a reason.
+    Rejected(Box<(Staged, InspectError)>),
+}
+
+/// The threads and what waits for them.
+pub(crate) struct Workers {
+    jobs: Option<Sender<Job>>,
+    finished: Receiver<Finished>,
+    queue: VecDeque<Job>,
+    running: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts the threads.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (jobs, to_do) = bounded(THREADS);
+        let (done, finished) = bounded(THREADS);
+        let threads = (0..THREADS)
+            .map(|i| {
+                let (to_do, done): (Receiver<Job>, Sender<Finished>) =
+                    (to_do.clone(), done.clone());
+                thread::Builder::new()
+                    .name(format!("plugind-stage-{i}"))
+                    .spawn(move || {
+                        for job in to_do {
+                            if done.send(run(job)).is_err() {
+                                return;
+                            }
+                        }
+                    })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            jobs: Some(jobs),
+            finished,
+            queue: VecDeque::new(),
+            running: 0,
+            threads,
+        })
+    }
+
+    /// Takes a job; it starts as soon as a thread is free.
+    pub(crate) fn submit(&mut self, job: Job) {
+        self.queue.push_back(job);
+        self.pump();
+    }
+
+    /// The channel of results; each goes through [`Workers::finish`].
+    pub(crate) fn finished(&self) -> &Receiver<Finished> {
+        &self.finished
+    }
+
+    /// Says that one result was taken.
+    pub(crate) fn finish(&mut self) {
+        self.running -= 1;
+        self.pump();
+    }
+
+    fn pump(&mut self) {
+        let Some(jobs) = &self.jobs else { return };
+        while self.running < THREADS
+            && let Some(job) = self.queue.pop_front()
+        {
+            // The channel holds as many as there are threads, so this does not block.
+            if jobs.send(job).is_ok() {
+                self.running += 1;
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread may be about to hand over a result that nobody takes any more.
+        let (_, nothing) = bounded(0);
+        self.finished = nothing;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(job: Job) -> Finished {
+    match job {
+        Job::Copy {
+            source,
+            settled,
+            store,
+        } => Finished::Copied(source, copy(settled, &store)),
+        Job::Examine { staged, probe } => examine(staged, probe),
+        Job::ExamineAgain {
+            version,
+            digest,
+            image,
+            artifact,
+        } => examine(revive(version, digest, image, artifact), true),
+    }
+}
+
+fn examine(staged: Staged, wanted: bool) -> Finished {
+    match inspect(staged) {
+        Ok(inspected) if wanted => Finished::Probed(Box::new(probe(inspected))),
+        Ok(inspected) => Finished::Inspected(Box::new(inspected)),
+        Err(rejected) => Finished::Rejected(rejected),
+    }
+}

@@ -1,0 +1,226 @@
+//! `plugind call`: a client made of the client library, calling one function in this very process.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use crossbeam_channel::RecvTimeoutError;
+use plugind_client::{
+    Client, ClientEvent, Digest, Inscription, Plugin, Reader, SymbolTable, VersionId,
+    report_fatal_signals,
+};
+use plugind_wire::SCHEMA;
+use serde::Serialize;
+
+use super::{print, print_json};
+use crate::cli::{Call, PlaceArgs};
+use crate::exit::{CRASHED, Failure};
+use crate::place::{self, Found};
+
+/// How often `--watch` calls although nothing was swapped: the function's result may change by itself.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How often `--watch` looks for an engine.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(args: &Call, place: &PlaceArgs) -> Result<ExitCode> {
+    let (name, number) = parse(&args.plugin)?;
+    let function =
+        CString::new(args.function.as_str()).context("a function's name has no zero byte")?;
+    report_fatal_signals(CRASHED).context("cannot listen to fatal signals")?;
+    let mut caller = Caller {
+        function: &function,
+        arguments: &args.arguments,
+        json: args.json,
+        inscriptions: HashMap::new(),
+        printed: None,
+    };
+    match (number, args.watch) {
+        (Some(number), _) => {
+            let client = place::connect(place, false)?;
+            caller.print(&*client.version(name, number)?)?;
+        }
+        (None, false) => {
+            let client = place::connect(place, false)?;
+            let plugin = client.plugin_if_built(name)?;
+            let plugin = plugin.map_or_else(|| Err(why_nothing(&client, name)), Ok)?;
+            caller.call_in(&mut client.reader(), &plugin)?;
+        }
+        (None, true) => watch(&mut caller, name, place)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `NAME` or `NAME@NUMBER`.
+fn parse(plugin: &str) -> Result<(&str, Option<u64>)> {
+    match plugin.rsplit_once('@') {
+        None => Ok((plugin, None)),
+        Some((name, number)) => match number.parse() {
+            Ok(number) => Ok((name, Some(number))),
+            Err(_) => Err(Failure::Usage(format!(
+                "`{number}` is no version number; `plugind status` lists the versions of {name}"
+            ))
+            .into()),
+        },
+    }
+}
+
+/// Why there is no version to call: rejected, or never built.
+fn why_nothing(client: &Client, name: &str) -> anyhow::Error {
+    let status = match client.status() {
+        Ok(status) => status,
+        Err(error) => return error.into(),
+    };
+    let plugin = status.plugins.iter().find(|plugin| plugin.plugin == name);
+    if let Some(reason) = plugin.and_then(|plugin| plugin.versions.last()?.reason.as_deref()) {
+        return Failure::Rejected(format!(
+            "every version of {name} was rejected, the newest because {reason}"
+        ))
+        .into();
+    }
+    let names: Vec<_> = status
+        .plugins
+        .iter()
+        .map(|plugin| plugin.plugin.as_str())
+        .collect();
+    let there_is = if names.is_empty() {
+        "no plugin has been built there yet".to_owned()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
+    Failure::Unknown(format!(
+        "there is no plugin {name} in {}; {there_is}",
+        status.folder.display()
+    ))
+    .into()
+}
+
+/// Waits for an engine and a first version, then calls for ever.
+fn watch(caller: &mut Caller<'_>, name: &str, place: &PlaceArgs) -> Result<()> {
+    let client = patient_client(place)?;
+    let events = client.events();
+    let plugin = match client.plugin_if_built(name) {
+        Ok(Some(plugin)) => plugin,
+        Ok(None) => {
+            eprintln!("plugind: waiting for a first version of {name}");
+            client.plugin(name)?
+        }
+        Err(error) => {
+            eprintln!("plugind: waiting for a better version of {name}: {error}");
+            client.plugin(name)?
+        }
+    };
+    let mut reader = client.reader();
+    loop {
+        caller.call_in(&mut reader, &plugin)?;
+        loop {
+            match events.recv_timeout(AGAIN) {
+                Ok(ClientEvent::Swapped { .. }) | Err(RecvTimeoutError::Timeout) => break,
+                Ok(ClientEvent::Refused { version, reason }) => {
+                    eprintln!("plugind: refused {version}: {reason}");
+                }
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// A client whose calls wait as long as it takes.
+fn patient_client(args: &PlaceArgs) -> Result<Client> {
+    let mut told = false;
+    loop {
+        if let Found::Engine { socket, folder } = place::find(args)? {
+            let builder = Client::builder(folder.unwrap_or_else(|| ".".into()))
+                .socket(&socket)
+                .deadline(Duration::MAX);
+            if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+                return Ok(builder.connect()?);
+            }
+        }
+        if !told {
+            eprintln!("plugind: waiting for `plugind watch`");
+            told = true;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Calls the function and prints what is new.
+struct Caller<'a> {
+    function: &'a CStr,
+    arguments: &'a [i64],
+    json: bool,
+    inscriptions: HashMap<Digest, &'static Inscription>,
+    printed: Option<(i64, VersionId)>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    schema: u32,
+    result: i64,
+    plugin: &'a str,
+    version: u64,
+    digest: Digest,
+}
+
+impl Caller<'_> {
+    /// One call inside one frame of the reader.
+    fn call_in(&mut self, reader: &mut Reader, plugin: &Plugin) -> Result<()> {
+        let frame = reader.enter();
+        let table = Arc::clone(frame.table(plugin));
+        let result = self.call(&table)?;
+        drop(frame);
+        self.print_result(&table, result)
+    }
+
+    fn print(&mut self, table: &SymbolTable) -> Result<()> {
+        let result = self.call(table)?;
+        self.print_result(table, result)
+    }
+
+    fn print_result(&mut self, table: &SymbolTable, result: i64) -> Result<()> {
+        let version = table.version();
+        let now = (result, version.clone());
+        if self.printed.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        self.printed = Some(now);
+        if self.json {
+            return print_json(&Answer {
+                schema: SCHEMA,
+                result,
+                plugin: &version.plugin,
+                version: version.number,
+                digest: table.digest(),
+            });
+        }
+        print(&format!(
+            "{result}\t{version}\t{}\n",
+            table.digest().short()
+        ))
+    }
+
+    fn call(&mut self, table: &SymbolTable) -> Result<i64> {
+        type Function = unsafe extern "C" fn(i64, i64, i64, i64, i64, i64) -> i64;
+        // SAFETY: the user vouches for the function's type on the command line, as `plugind call --help` says. A
+        // function of fewer integers ignores the registers of the others, on the platforms that plugind runs on.
+        let function = unsafe { table.lookup::<Function>(self.function) }
+            .map_err(|error| Failure::Unknown(format!("{}: {error}", table.version())))?;
+        let inscription = self.inscriptions.entry(table.digest()).or_insert_with(|| {
+            Inscription::new(format!(
+                "plugind: {} {} crashed: `{}` was ended",
+                table.version(),
+                table.digest().short(),
+                self.function.to_string_lossy()
+            ))
+        });
+        let argument = |index: usize| self.arguments.get(index).copied().unwrap_or(0);
+        let [a, b, c, d, e, f] = std::array::from_fn(argument);
+        // SAFETY: as above.
+        Ok(inscription.during(|| unsafe { function(a, b, c, d, e, f) }))
+    }
+}

@@ -1,0 +1,29 @@
+//! One file per command.
+
+pub(crate) mod call;
+pub(crate) mod inspect;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod watch;
+
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// Prints one JSON document, or one line of a stream.
+fn print_json<T: Serialize>(value: &T) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints text; a reader that went away ends the command like any other failure to write.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}

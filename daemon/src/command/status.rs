@@ -1,0 +1,143 @@
+//! `plugind status`: a page, or the document itself.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use plugind_client::Status;
+use plugind_wire::status::{Outcome, Plugin, Probe, Use, Version};
+
+use super::{print, print_json};
+use crate::cli::{self, PlaceArgs};
+use crate::place;
+
+/// Versions of a plugin that the page shows, newest first.
+const SHOWN: usize = 5;
+
+pub(crate) fn run(args: &cli::Status, place: &PlaceArgs) -> Result<ExitCode> {
+    let status = place::connect(place, true)?.status()?;
+    if args.json {
+        print_json(&status)?;
+    } else {
+        print(&page(&status))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(status: &Status) -> String {
+    let mut page = String::new();
+    let mode = format!("{:?}", status.mode).to_lowercase();
+    let _ = writeln!(
+        page,
+        "{} ({mode}, pid {})",
+        status.folder.display(),
+        status.pid
+    );
+    for warning in &status.warnings {
+        let _ = writeln!(page, "  warning: {warning}");
+    }
+    if status.plugins.is_empty() {
+        let _ = writeln!(page, "  no plugin has been built yet");
+    }
+    for plugin in &status.plugins {
+        show_plugin(plugin, &mut page);
+    }
+    for file in &status.rejected_files {
+        let _ = writeln!(
+            page,
+            "\n{}\n  rejected at {}: {}",
+            file.path.display(),
+            file.stage.word(),
+            file.reason
+        );
+    }
+    for client in &status.clients {
+        let _ = writeln!(page, "\nclient {} (pid {})", client.program, client.pid);
+        for used in &client.plugins {
+            show_use(used, status, &mut page);
+        }
+    }
+    page
+}
+
+fn show_plugin(plugin: &Plugin, page: &mut String) {
+    let raw = if plugin.raw { " (raw)" } else { "" };
+    let _ = writeln!(page, "\n{}{raw}", plugin.plugin);
+    for artifact in plugin.artifacts.iter().filter(|artifact| !artifact.present) {
+        let _ = writeln!(
+            page,
+            "  absent: {}; its newest version goes on serving",
+            artifact.path.display()
+        );
+    }
+    for version in plugin.versions.iter().rev().take(SHOWN) {
+        let selected = plugin
+            .selected
+            .iter()
+            .any(|selected| selected.version == version.version);
+        show_version(version, selected, page);
+    }
+    let hidden = plugin.versions.len().saturating_sub(SHOWN);
+    if hidden > 0 {
+        let _ = writeln!(page, "    and {hidden} older");
+    }
+}
+
+fn show_version(version: &Version, selected: bool, page: &mut String) {
+    let mark = if selected { '*' } else { ' ' };
+    let _ = write!(
+        page,
+        "  {mark} v{:<4} {:<8} {}  {:<11} {}",
+        version.version,
+        version.semver.as_deref().unwrap_or("-"),
+        version.digest.short(),
+        version.outcome.word(),
+        version.lane.as_deref().unwrap_or("opened by path"),
+    );
+    if version.outcome != Outcome::Rejected && version.probe == Probe::NotProbed {
+        let _ = write!(page, "  not probed");
+    }
+    let _ = writeln!(page, "  {:.1} ms", version.timings_us.total as f64 / 1e3);
+    if let (Some(stage), Some(reason)) = (version.stage, &version.reason) {
+        let _ = writeln!(page, "          rejected at {}: {reason}", stage.word());
+    }
+    for warning in &version.warnings {
+        let _ = writeln!(page, "          warning: {warning}");
+    }
+}
+
+fn show_use(used: &Use, status: &Status, page: &mut String) {
+    let Some(live) = used.live else {
+        let _ = writeln!(page, "  {}: nothing live yet", used.plugin);
+        show_refused(used, page);
+        return;
+    };
+    let readers = format!("{}/{}", used.executing.entered, used.executing.of);
+    let drained = if used.drained { ", drained" } else { "" };
+    let _ = write!(
+        page,
+        "  {} v{live} live, executing in {readers} readers{drained}",
+        used.plugin
+    );
+    let newest = status
+        .plugins
+        .iter()
+        .find(|plugin| plugin.plugin == used.plugin)
+        .and_then(|plugin| plugin.selected.iter().find(|s| s.lane == used.lane))
+        .map(|selected| selected.version);
+    match newest {
+        Some(newest) if newest != live => {
+            let _ = writeln!(page, "; lags behind v{newest}");
+        }
+        _ => {
+            let _ = writeln!(page);
+        }
+    }
+    show_refused(used, page);
+}
+
+fn show_refused(used: &Use, page: &mut String) {
+    if let Some(refused) = &used.refused {
+        let _ = writeln!(page, "    refused {}: {}", refused.version, refused.reason);
+    }
+}

@@ -1,0 +1,70 @@
+//! Exit codes, and errors as people read them.
+
+use plugind_client::ClientError;
+
+/// A failure with an exit code of its own; any other error is code 1.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Code 3.
+    #[error("{0}")]
+    NothingServes(String),
+    /// Code 4.
+    #[error("{0}")]
+    Unknown(String),
+    /// Code 5.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+/// What a signal handler makes of Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+/// The called code crashed.
+pub(crate) const CRASHED: i32 = 5;
+
+/// The code of an error.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Code(u8);
+
+impl Code {
+    pub(crate) fn code(self) -> u8 {
+        self.0
+    }
+}
+
+impl Failure {
+    /// The code that an error ends with.
+    pub(crate) fn of(error: &anyhow::Error) -> Code {
+        if let Some(failure) = error.downcast_ref::<Self>() {
+            return Code(match failure {
+                Self::Usage(_) => 2,
+                Self::NothingServes(_) => 3,
+                Self::Unknown(_) => 4,
+                Self::Rejected(_) => 5,
+            });
+        }
+        Code(match error.downcast_ref::<ClientError>() {
+            Some(ClientError::NothingServes { .. }) => 3,
+            Some(ClientError::Unknown(_)) => 4,
+            Some(ClientError::Rejected(_) | ClientError::Open(_)) => 5,
+            Some(ClientError::TimedOut { .. } | ClientError::NoVersion { .. }) => 7,
+            _ => 1,
+        })
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

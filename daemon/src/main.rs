@@ -1,0 +1,51 @@
+//! The `plugind` command.
+//!
+//! Data goes to stdout, everything else to stderr. What the commands do is in `command`, one file each; this file
+//! turns their result into an exit code.
+#![deny(unsafe_code)]
+
+mod cli;
+mod command;
+mod exit;
+mod place;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let result = match &cli.command {
+        Command::Watch(watch) => command::watch::run(watch, &cli.place),
+        Command::Call(call) => command::call::run(call, &cli.place),
+        Command::Status(status) => command::status::run(status, &cli.place),
+        Command::Inspect(inspect) => command::inspect::run(inspect),
+        Command::Stop => command::stop::run(&cli.place),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("plugind: {}", exit::sentence(&error));
+            ExitCode::from(Failure::of(&error).code())
+        }
+    }
+}
+
+/// Logs go to stderr; `PLUGIND_LOG` chooses them (`info`, `plugind_engine=debug`), `PLUGIND_LOG_FORMAT=json` makes
+/// them JSON Lines.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("PLUGIND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::env::var_os("PLUGIND_LOG_FORMAT").is_some_and(|format| format == "json") {
+        log.json().init();
+    } else {
+        log.init();
+    }
+}

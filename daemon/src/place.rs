@@ -1,0 +1,131 @@
+//! Which engine a command means.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use plugind_client::Client;
+use plugind_wire::place::{self, Card};
+
+use crate::cli::PlaceArgs;
+use crate::exit::Failure;
+
+/// An engine that answers, or nobody.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Its socket, and the folder it serves if that is known.
+    Engine {
+        socket: PathBuf,
+        folder: Option<PathBuf>,
+    },
+    /// Nothing serves this directory.
+    Nobody,
+}
+
+/// The engine nearest to this directory: the one whose folder contains it, else the nearest below it, else the one
+/// that serves the target directory of the enclosing workspace. `--socket` and `--pid` choose instead.
+pub(crate) fn find(args: &PlaceArgs) -> Result<Found> {
+    if let Some(socket) = &args.socket {
+        place::check_socket_path(socket)?;
+        return Ok(Found::Engine {
+            socket: socket.clone(),
+            folder: None,
+        });
+    }
+    let mut cards = place::serving(&place::runtime_dir()?);
+    if let Some(pid) = args.pid {
+        cards.retain(|card| card.pid == pid);
+        return one(cards);
+    }
+    let here = env::current_dir().context("cannot tell the current directory")?;
+    let nearest = place::nearest(cards.clone(), &here);
+    if !nearest.is_empty() {
+        return one(nearest);
+    }
+    if cards.is_empty() {
+        return Ok(Found::Nobody);
+    }
+    let Ok(target) = target_directory() else {
+        return Ok(Found::Nobody);
+    };
+    cards.retain(|card| card.folder == target);
+    one(cards)
+}
+
+fn one(mut cards: Vec<Card>) -> Result<Found> {
+    if cards.len() > 1 {
+        let list: Vec<_> = cards
+            .iter()
+            .map(|card| {
+                format!(
+                    "  --pid {}  {:?} of {}",
+                    card.pid,
+                    card.mode,
+                    card.folder.display()
+                )
+            })
+            .collect();
+        return Err(Failure::Usage(format!(
+            "several engines are equally near; choose one with --pid:\n{}",
+            list.join("\n")
+        ))
+        .into());
+    }
+    Ok(cards.pop().map_or(Found::Nobody, |card| Found::Engine {
+        socket: card.socket,
+        folder: Some(card.folder),
+    }))
+}
+
+/// A client of the engine that the command means, which must answer now.
+pub(crate) fn connect(args: &PlaceArgs, asks_only: bool) -> Result<Client> {
+    match find(args)? {
+        Found::Nobody => Err(Failure::NothingServes(format!(
+            "nothing serves {}; start `plugind watch` in the workspace, or name a socket with --socket",
+            env::current_dir().unwrap_or_default().display()
+        ))
+        .into()),
+        Found::Engine { socket, folder } => {
+            let folder = folder.unwrap_or_else(|| PathBuf::from("."));
+            let mut builder = Client::builder(folder).socket(socket).deadline(Duration::from_secs(10));
+            if asks_only {
+                builder = builder.asks_only();
+            }
+            Ok(builder.connect()?)
+        }
+    }
+}
+
+/// The target directory of the enclosing workspace, as cargo tells it.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(&cargo)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .with_context(|| {
+            format!(
+                "cannot run {}; name the folder to watch",
+                Path::new(&cargo).display()
+            )
+        })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::Usage(format!(
+            "this is no cargo workspace ({}); name the folder to watch",
+            said.lines()
+                .next()
+                .unwrap_or("cargo failed")
+                .trim_start_matches("error: ")
+        ))
+        .into());
+    }
+    let metadata: Metadata =
+        serde_json::from_slice(&output.stdout).context("cargo metadata gave something else")?;
+    Ok(metadata.target_directory)
+}
