@@ -40,6 +40,7 @@ mod plugin;
 mod progress;
 mod reader;
 mod snapshot;
+mod swap;
 
 pub use builder::Builder;
 pub use client::Client;
@@ -53,3 +54,8 @@ pub use plugind_wire::status::{Mode, Status};
 pub use plugind_wire::{Digest, VersionId};
 pub use reader::{Frame, Reader};
 pub use snapshot::SymbolTable;
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 use plugind_wire::message::{
-    Acknowledged, Announcement, EngineHello, Failure, Reply, Running, ToClient, ToEngine,
+    Announcement, EngineHello, Failure, Reply, Running, ToClient, ToEngine,
 };
 use plugind_wire::status::Status;
 use plugind_wire::{PROTOCOL, VersionId};
@@ -19,6 +19,7 @@ use crate::link::{Arrived, Writer};
 use crate::progress::Current;
 use crate::reader::Readers;
 use crate::snapshot::{Snapshot, SymbolTable};
+use crate::swap::{acknowledge, open};
 
 /// What a caller asks of the loader thread.
 pub(crate) enum Request {
@@ -56,32 +57,32 @@ enum Pending {
 }
 
 /// A followed plugin.
-struct Followed {
-    name: Arc<str>,
+pub(crate) struct Followed {
+    pub(crate) name: Arc<str>,
     /// Chosen by the engine once, and kept.
     lane: Option<String>,
-    current: Option<Current>,
-    waiters: Vec<Sender<FollowNews>>,
+    pub(crate) current: Option<Current>,
+    pub(crate) waiters: Vec<Sender<FollowNews>>,
     nothing_built: bool,
 }
 
 /// Everything the loader thread knows.
 pub(crate) struct Loader {
-    readers: Arc<Readers>,
-    listeners: Arc<Listeners>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) listeners: Arc<Listeners>,
     requests: Receiver<Request>,
     arrived: Receiver<Arrived>,
-    engine: Option<(EngineHello, Writer)>,
+    pub(crate) engine: Option<(EngineHello, Writer)>,
     /// Why no engine will ever answer.
     hopeless: Option<EngineHello>,
     ready: Vec<Sender<Result<EngineHello, ClientError>>>,
-    followed: Vec<Followed>,
+    pub(crate) followed: Vec<Followed>,
     pending: HashMap<u64, Pending>,
     next_request: u64,
     /// Versions opened by number or path: the same one is the same table.
-    beside: HashMap<(String, VersionId), Arc<SymbolTable>>,
+    pub(crate) beside: HashMap<(String, VersionId), Arc<SymbolTable>>,
     /// Snapshots that a reader may still hold; they are freed here and never on a reader's thread.
-    retired: Vec<Arc<Snapshot>>,
+    pub(crate) retired: Vec<Arc<Snapshot>>,
 }
 
 impl Loader {
@@ -218,7 +219,7 @@ impl Loader {
         });
     }
 
-    fn slot(&self, name: &str) -> Option<usize> {
+    pub(crate) fn slot(&self, name: &str) -> Option<usize> {
         self.followed
             .iter()
             .position(|followed| &*followed.name == name)
@@ -342,118 +343,6 @@ impl Loader {
         }
         Ok(table)
     }
-
-    /// Opens a batch and swaps what could be opened, together.
-    fn announced(&mut self, versions: Vec<Announcement>) {
-        let state = self
-            .engine
-            .as_ref()
-            .map_or_else(String::new, |(hello, _)| hello.state.clone());
-        let mut snapshot = (**self.readers.snapshot.load()).clone();
-        snapshot.epoch += 1;
-        let mut swapped = Vec::new();
-        for announcement in versions {
-            let Some(slot) = self.slot(&announcement.version.plugin) else {
-                continue;
-            };
-            let id = announcement.version.clone();
-            let digest = announcement.digest;
-            match self.table(slot, &state, announcement) {
-                Ok(table) => {
-                    if snapshot.tables.len() <= slot {
-                        snapshot.tables.resize(slot + 1, None);
-                    }
-                    snapshot.tables[slot] = Some(Arc::clone(&table));
-                    swapped.push((slot, table));
-                }
-                Err(error) => {
-                    let reason = sentence(&error);
-                    tracing::warn!(version = %id, reason, "refused; the older version goes on");
-                    for waiter in &self.followed[slot].waiters {
-                        let _ = waiter.try_send(FollowNews::Refused(format!("{id}: {reason}")));
-                    }
-                    if let Some((_, writer)) = &self.engine {
-                        writer.send(&ToEngine::Acknowledge {
-                            version: id.clone(),
-                            digest,
-                            what: Acknowledged::Refused {
-                                reason: reason.clone(),
-                            },
-                        });
-                    }
-                    self.listeners.tell(&ClientEvent::Refused {
-                        version: id,
-                        reason,
-                    });
-                }
-            }
-        }
-        if swapped.is_empty() {
-            return;
-        }
-        let epoch = snapshot.epoch;
-        let old = self.readers.snapshot.load_full();
-        self.retired.push(old);
-        self.readers.swap(snapshot);
-        // One: nobody but this list holds it.
-        self.retired.retain(|old| Arc::strong_count(old) > 1);
-        for (slot, table) in swapped {
-            self.swapped(slot, table, epoch, &state);
-        }
-        self.look_at_readers();
-    }
-
-    /// The announced version, open. The same content under another state directory's numbers is not opened anew.
-    fn table(
-        &self,
-        slot: usize,
-        state: &str,
-        announcement: Announcement,
-    ) -> Result<Arc<SymbolTable>, ClientError> {
-        if let Some(current) = &self.followed[slot].current
-            && current.state != state
-            && current.table.digest() == announcement.digest
-        {
-            return Ok(Arc::new(current.table.relabelled(announcement)));
-        }
-        Ok(Arc::new(open(announcement)?))
-    }
-
-    fn swapped(&mut self, slot: usize, table: Arc<SymbolTable>, epoch: u64, state: &str) {
-        let followed = &mut self.followed[slot];
-        let version = table.version().clone();
-        tracing::info!(version = %version, digest = table.digest().short(), "live");
-        followed.current = Some(Current::new(Arc::clone(&table), epoch, state.to_owned()));
-        for waiter in followed.waiters.drain(..) {
-            let _ = waiter.try_send(FollowNews::Current(slot, Arc::clone(&table)));
-        }
-        if let Some((_, writer)) = &self.engine {
-            acknowledge(writer, followed.current.as_ref(), Acknowledged::Live);
-        }
-        self.listeners.tell(&ClientEvent::Swapped { version });
-    }
-
-    /// Reads the readers' words and tells what is new.
-    fn look_at_readers(&mut self) {
-        for followed in &mut self.followed {
-            let Some(current) = &mut followed.current else {
-                continue;
-            };
-            let seen = self.readers.look(current.since);
-            let was_drained = current.is_drained();
-            let news = current.news(seen);
-            if let Some((_, writer)) = &self.engine {
-                for what in news {
-                    acknowledge(writer, Some(current), what);
-                }
-            }
-            if current.is_drained() && !was_drained {
-                self.listeners.tell(&ClientEvent::Drained {
-                    version: current.table.version().clone(),
-                });
-            }
-        }
-    }
 }
 
 impl Pending {
@@ -466,21 +355,6 @@ impl Pending {
     }
 }
 
-fn open(announcement: Announcement) -> Result<SymbolTable, ClientError> {
-    let image = plugind_loader::open(&announcement.image, announcement.digest.as_bytes())?;
-    Ok(SymbolTable::new(announcement, image))
-}
-
-fn acknowledge(writer: &Writer, current: Option<&Current>, what: Acknowledged) {
-    if let Some(current) = current {
-        writer.send(&ToEngine::Acknowledge {
-            version: current.table.version().clone(),
-            digest: current.table.digest(),
-            what,
-        });
-    }
-}
-
 fn incompatible(theirs: &EngineHello) -> ClientError {
     ClientError::Protocol {
         ours: PROTOCOL,
@@ -488,18 +362,4 @@ fn incompatible(theirs: &EngineHello) -> ClientError {
         theirs: theirs.protocol,
         their_release: theirs.release.clone(),
     }
-}
-
-/// An error and its causes in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

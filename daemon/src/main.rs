@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("plugind: {}", exit::sentence(&error));
+            eprintln!("plugind: {}", plugind_wire::sentence(error.as_ref()));
             ExitCode::from(Failure::of(&error).code())
         }
     }

@@ -10,9 +10,11 @@ pub mod framing;
 pub mod manifest;
 pub mod message;
 pub mod place;
+mod sentence;
 pub mod status;
 mod version;
 
+pub use sentence::sentence;
 pub use version::{Digest, DigestError, VersionId};
 
 /// The protocol that this crate speaks. Two sides with different numbers part with a sentence that names both.

@@ -23,6 +23,7 @@ mod lease;
 mod needed;
 mod options;
 mod probe;
+mod publish;
 mod server;
 mod settle;
 mod stage;

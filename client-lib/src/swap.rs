@@ -1,0 +1,142 @@
+//! Opens what is announced, swaps the snapshot, and acknowledges what the readers' words say.
+
+use std::sync::Arc;
+
+use plugind_wire::message::{Acknowledged, Announcement, ToEngine};
+use plugind_wire::sentence;
+
+use crate::error::ClientError;
+use crate::event::ClientEvent;
+use crate::link::Writer;
+use crate::loader::{FollowNews, Loader};
+use crate::progress::Current;
+use crate::snapshot::SymbolTable;
+
+impl Loader {
+    /// Opens a batch and swaps what could be opened, together.
+    pub(crate) fn announced(&mut self, versions: Vec<Announcement>) {
+        let state = self
+            .engine
+            .as_ref()
+            .map_or_else(String::new, |(hello, _)| hello.state.clone());
+        let mut snapshot = (**self.readers.snapshot.load()).clone();
+        snapshot.epoch += 1;
+        let mut swapped = Vec::new();
+        for announcement in versions {
+            let Some(slot) = self.slot(&announcement.version.plugin) else {
+                continue;
+            };
+            let id = announcement.version.clone();
+            let digest = announcement.digest;
+            match self.table(slot, &state, announcement) {
+                Ok(table) => {
+                    if snapshot.tables.len() <= slot {
+                        snapshot.tables.resize(slot + 1, None);
+                    }
+                    snapshot.tables[slot] = Some(Arc::clone(&table));
+                    swapped.push((slot, table));
+                }
+                Err(error) => {
+                    let reason = sentence(&error);
+                    tracing::warn!(version = %id, reason, "refused; the older version goes on");
+                    for waiter in &self.followed[slot].waiters {
+                        let _ = waiter.try_send(FollowNews::Refused(format!("{id}: {reason}")));
+                    }
+                    if let Some((_, writer)) = &self.engine {
+                        writer.send(&ToEngine::Acknowledge {
+                            version: id.clone(),
+                            digest,
+                            what: Acknowledged::Refused {
+                                reason: reason.clone(),
+                            },
+                        });
+                    }
+                    self.listeners.tell(&ClientEvent::Refused {
+                        version: id,
+                        reason,
+                    });
+                }
+            }
+        }
+        if swapped.is_empty() {
+            return;
+        }
+        let epoch = snapshot.epoch;
+        let old = self.readers.snapshot.load_full();
+        self.retired.push(old);
+        self.readers.swap(snapshot);
+        // One: nobody but this list holds it.
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        for (slot, table) in swapped {
+            self.swapped(slot, table, epoch, &state);
+        }
+        self.look_at_readers();
+    }
+
+    /// The announced version, open. The same content under another state directory's numbers is not opened anew.
+    fn table(
+        &self,
+        slot: usize,
+        state: &str,
+        announcement: Announcement,
+    ) -> Result<Arc<SymbolTable>, ClientError> {
+        if let Some(current) = &self.followed[slot].current
+            && current.state != state
+            && current.table.digest() == announcement.digest
+        {
+            return Ok(Arc::new(current.table.relabelled(announcement)));
+        }
+        Ok(Arc::new(open(announcement)?))
+    }
+
+    fn swapped(&mut self, slot: usize, table: Arc<SymbolTable>, epoch: u64, state: &str) {
+        let followed = &mut self.followed[slot];
+        let version = table.version().clone();
+        tracing::info!(version = %version, digest = table.digest().short(), "live");
+        followed.current = Some(Current::new(Arc::clone(&table), epoch, state.to_owned()));
+        for waiter in followed.waiters.drain(..) {
+            let _ = waiter.try_send(FollowNews::Current(slot, Arc::clone(&table)));
+        }
+        if let Some((_, writer)) = &self.engine {
+            acknowledge(writer, followed.current.as_ref(), Acknowledged::Live);
+        }
+        self.listeners.tell(&ClientEvent::Swapped { version });
+    }
+
+    /// Reads the readers' words and tells what is new.
+    pub(crate) fn look_at_readers(&mut self) {
+        for followed in &mut self.followed {
+            let Some(current) = &mut followed.current else {
+                continue;
+            };
+            let seen = self.readers.look(current.since);
+            let was_drained = current.is_drained();
+            let news = current.news(seen);
+            if let Some((_, writer)) = &self.engine {
+                for what in news {
+                    acknowledge(writer, Some(current), what);
+                }
+            }
+            if current.is_drained() && !was_drained {
+                self.listeners.tell(&ClientEvent::Drained {
+                    version: current.table.version().clone(),
+                });
+            }
+        }
+    }
+}
+
+pub(crate) fn open(announcement: Announcement) -> Result<SymbolTable, ClientError> {
+    let image = plugind_loader::open(&announcement.image, announcement.digest.as_bytes())?;
+    Ok(SymbolTable::new(announcement, image))
+}
+
+pub(crate) fn acknowledge(writer: &Writer, current: Option<&Current>, what: Acknowledged) {
+    if let Some(current) = current {
+        writer.send(&ToEngine::Acknowledge {
+            version: current.table.version().clone(),
+            digest: current.table.digest(),
+            what,
+        });
+    }
+}

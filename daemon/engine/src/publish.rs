@@ -1,0 +1,197 @@
+//! Decides what becomes of an examined version: announced, or turned down; and answers those who asked for one.
+
+use std::fs;
+
+use plugind_wire::VersionId;
+use plugind_wire::event::{Kind, Stage};
+use plugind_wire::message::{Failure, Reply};
+use plugind_wire::status::{Outcome, Probe};
+
+use crate::catalogue::Progress;
+use crate::clients::Waiter;
+use crate::engine::Loop;
+use crate::events::of_version;
+use crate::probe::Probed;
+use crate::versions::timings;
+use plugind_wire::sentence;
+
+impl Loop {
+    /// Announces everything that left the probe, to each client in one message.
+    pub(crate) fn publish(&mut self) {
+        if self.ready.is_empty() {
+            return;
+        }
+        let ready = std::mem::take(&mut self.ready);
+        let ids: Vec<_> = ready
+            .into_iter()
+            .map(|probed| self.accept(probed))
+            .collect();
+        self.announce();
+        for id in ids {
+            for waiter in self.waiting.remove(&id).unwrap_or_default() {
+                self.hand_out(&id, waiter);
+            }
+        }
+    }
+
+    fn accept(&mut self, probed: Probed) -> VersionId {
+        let Probed {
+            inspected,
+            verdict,
+            probe,
+            done,
+        } = probed;
+        let id = inspected.staged.version.clone();
+        self.supersede(&id);
+        let mut deferred = false;
+        let mut timings = timings(&inspected.staged, inspected.inspect, probe, Some(done));
+        self.catalogue.change(&id, |version| {
+            deferred = version.shown.probe == Probe::Deferred;
+            if deferred {
+                timings = version.shown.timings_us;
+            }
+            version.progress = Progress::Accepted;
+            version.shown.outcome = Outcome::Published;
+            version.shown.semver = inspected.manifest.semver;
+            version.shown.probe = verdict;
+            version.shown.warnings = inspected.manifest.warnings;
+            version.shown.timings_us = timings;
+        });
+        self.keep(&id);
+        if !deferred {
+            self.tell_published(&id);
+        }
+        id
+    }
+
+    /// Marks the version that this one takes the place of, if it was announced to somebody and nobody had swapped it
+    /// in yet.
+    fn supersede(&mut self, id: &VersionId) {
+        let Some(lane) = self
+            .catalogue
+            .version(id)
+            .and_then(|v| v.shown.lane.clone())
+        else {
+            return;
+        };
+        let Some(old) = self
+            .catalogue
+            .plugins
+            .get(&id.plugin)
+            .and_then(|plugin| plugin.selected(&lane))
+        else {
+            return;
+        };
+        let old = old.id();
+        let offered = self.sessions.values().any(|session| {
+            session
+                .follows
+                .get(&old.plugin)
+                .is_some_and(|follow| follow.announced == Some(old.number))
+        });
+        if old.number < id.number && offered {
+            self.catalogue.change(&old, |version| {
+                if version.shown.outcome == Outcome::Published {
+                    version.shown.outcome = Outcome::Superseded;
+                }
+            });
+        }
+    }
+
+    /// Turns a version down; its image goes, its record stays.
+    pub(crate) fn reject(&mut self, id: &VersionId, stage: Stage, reason: &str) {
+        self.catalogue.change(id, |version| {
+            version.progress = Progress::Rejected;
+            version.shown.outcome = Outcome::Rejected;
+            version.shown.stage = Some(stage);
+            version.shown.reason = Some(reason.to_owned());
+        });
+        self.keep(id);
+        if let Some(version) = self.catalogue.version(id) {
+            let mut event = of_version(Kind::Rejected, version);
+            event.stage = Some(stage);
+            event.reason = Some(reason.to_owned());
+            event.timings_us = Some(version.shown.timings_us);
+            let own = self.state.version_dir(id, &version.shown.digest);
+            if let Err(error) = fs::remove_dir_all(&own) {
+                tracing::warn!(%error, path = %own.display(), "a rejected image stays in the store");
+            }
+            self.tell(event);
+        }
+        for waiter in self.waiting.remove(id).unwrap_or_default() {
+            self.fail(waiter, Failure::Rejected, &format!("{id}: {reason}"));
+        }
+    }
+
+    /// Answers with a version, now or when it has passed.
+    pub(crate) fn hand_out(&mut self, id: &VersionId, waiter: Waiter) {
+        let Some(version) = self.catalogue.version(id) else {
+            let reason = self.unknown_version(id);
+            self.fail(waiter, Failure::Unknown, &reason);
+            return;
+        };
+        match version.progress {
+            Progress::Accepted => {
+                let announcement = version.announcement();
+                self.reply(waiter, Reply::Version { announcement });
+            }
+            Progress::Rejected => {
+                let why = version.shown.reason.clone().unwrap_or_default();
+                self.fail(waiter, Failure::Rejected, &format!("{id}: {why}"));
+            }
+            Progress::OnItsWay | Progress::Deferred => {
+                self.waiting.entry(id.clone()).or_default().push(waiter);
+                self.want(id);
+            }
+        }
+    }
+
+    fn unknown_version(&self, id: &VersionId) -> String {
+        match self.catalogue.plugins.get(&id.plugin) {
+            Some(_) => format!(
+                "there is no {id}; `plugind status` lists the versions of {}",
+                id.plugin
+            ),
+            None => self.unknown_plugin(&id.plugin),
+        }
+    }
+
+    /// A sentence about a plugin that does not exist, with those that do.
+    pub(crate) fn unknown_plugin(&self, plugin: &str) -> String {
+        let known: Vec<_> = self
+            .catalogue
+            .plugins
+            .keys()
+            .take(20)
+            .map(String::as_str)
+            .collect();
+        let folder = self.hello.folder.display();
+        if known.is_empty() {
+            format!("no plugin has been built in {folder} yet")
+        } else {
+            format!(
+                "there is no plugin {plugin} in {folder}; there are: {}",
+                known.join(", ")
+            )
+        }
+    }
+
+    pub(crate) fn tell_published(&mut self, id: &VersionId) {
+        if let Some(version) = self.catalogue.version(id) {
+            let mut event = of_version(Kind::Published, version);
+            event.timings_us = Some(version.shown.timings_us);
+            self.tell(event);
+        }
+    }
+
+    /// Writes a version's record. Without it a restart would number the same content again, which harms nobody.
+    pub(crate) fn keep(&mut self, id: &VersionId) {
+        let Some(version) = self.catalogue.version(id) else {
+            return;
+        };
+        if let Err(error) = self.state.record(id, &version.shown.digest, &**version) {
+            let warning = format!("{}; free some space there", sentence(&error));
+            self.warn(&warning);
+        }
+    }
+}
