@@ -18,6 +18,9 @@ use crate::link::Target;
 /// How long waiting calls wait unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// A daemon that answers takes a millisecond; one that takes longer is stopped or stuck.
+const ANSWERS_NOW: Duration = Duration::from_secs(1);
+
 /// Choices to be made before a client starts; made by [`Client::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -93,8 +96,16 @@ impl Builder {
     pub fn watch(self) -> Result<Client, ClientError> {
         let socket = self.daemon_socket()?;
         if UnixStream::connect(&socket).is_ok() {
-            tracing::info!(socket = %socket.display(), "a daemon serves the folder");
-            return self.connect();
+            match self.clone().connect_within(ANSWERS_NOW) {
+                Ok(client) => {
+                    tracing::info!(socket = %socket.display(), "a daemon serves the folder");
+                    return Ok(client);
+                }
+                Err(ClientError::NothingServes { .. }) => {
+                    tracing::warn!(socket = %socket.display(), "the daemon of the folder does not answer");
+                }
+                Err(error) => return Err(error),
+            }
         }
         tracing::info!(folder = %self.folder.display(), "no daemon serves the folder; the engine runs in this process");
         self.embed()
@@ -107,10 +118,15 @@ impl Builder {
     ///
     /// [`ClientError::NothingServes`] after the deadline, [`ClientError::Protocol`] if the sides do not fit.
     pub fn connect(self) -> Result<Client, ClientError> {
+        let deadline = self.deadline;
+        self.connect_within(deadline)
+    }
+
+    fn connect_within(self, patience: Duration) -> Result<Client, ClientError> {
         let socket = self.daemon_socket()?;
         let hello = self.hello();
         let client = Client::start(Target::Socket(socket.clone()), hello, self.deadline)?;
-        client.await_engine(&socket, self.deadline)?;
+        client.await_engine(&socket, patience)?;
         Ok(client)
     }
 

@@ -27,11 +27,13 @@
 //! version of every plugin. Nothing is ever closed, so nothing a program still holds ever dangles.
 //!
 //! The engine that watches the build runs in a daemon (`plugind watch`) or, where none serves the folder, on threads
-//! of this process; see [`Client::watch`].
+//! of this process; see [`Client::watch`]. How it works is in [`docs::architecture`], where it ends in
+//! [`docs::limits`].
 #![forbid(unsafe_code)]
 
 mod builder;
 mod client;
+pub mod docs;
 mod error;
 mod event;
 mod link;

@@ -6,7 +6,7 @@ use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use plugind_wire::{PROTOCOL, framing};
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// An engine has so long to say hello, and to take a message.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The stream on which an engine has not said hello yet; an engine that hangs must not hold up the end of the client.
+type Greeting = Arc<Mutex<Weak<UnixStream>>>;
 
 /// What the connection tells the loader thread.
 pub(crate) enum Arrived {
@@ -65,6 +68,7 @@ impl Writer {
 /// The running thread.
 pub(crate) struct Link {
     stop: Option<Sender<()>>,
+    greeting: Greeting,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -75,11 +79,14 @@ impl Link {
         arrived: Sender<Arrived>,
     ) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
+        let greeting = Greeting::default();
+        let shared = Arc::clone(&greeting);
         let thread = thread::Builder::new()
             .name("plugind-link".to_owned())
-            .spawn(move || run(target, &hello, &arrived, &stopped))?;
+            .spawn(move || run(target, &hello, &arrived, &stopped, &shared))?;
         Ok(Self {
             stop: Some(stop),
+            greeting,
             thread: Some(thread),
         })
     }
@@ -87,21 +94,37 @@ impl Link {
     /// Ends the thread. The caller has ended the connection and dropped the receiving side.
     pub(crate) fn stop(mut self) {
         self.stop = None;
+        let greeting = self
+            .greeting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade();
+        if let Some(stream) = greeting {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(target: Target, hello: &ClientHello, arrived: &Sender<Arrived>, stopped: &Receiver<()>) {
+fn run(
+    target: Target,
+    hello: &ClientHello,
+    arrived: &Sender<Arrived>,
+    stopped: &Receiver<()>,
+    greeting: &Greeting,
+) {
     match target {
         Target::Stream(stream) => {
-            let _ = converse(stream, hello, arrived);
+            let _ = converse(stream, hello, arrived, greeting);
         }
         Target::Socket(path) => {
             let mut pause = BACK_OFF.0;
             loop {
-                match UnixStream::connect(&path).map(|stream| converse(stream, hello, arrived)) {
+                match UnixStream::connect(&path)
+                    .map(|stream| converse(stream, hello, arrived, greeting))
+                {
                     Ok(Ended::ForGood) => return,
                     Ok(Ended::AfterHello) => pause = BACK_OFF.0,
                     Ok(Ended::BeforeHello) | Err(_) => {}
@@ -122,8 +145,14 @@ enum Ended {
 }
 
 /// One connection from its hello to its end.
-fn converse(stream: UnixStream, hello: &ClientHello, arrived: &Sender<Arrived>) -> Ended {
+fn converse(
+    stream: UnixStream,
+    hello: &ClientHello,
+    arrived: &Sender<Arrived>,
+    greeting: &Greeting,
+) -> Ended {
     let stream = Arc::new(stream);
+    *greeting.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&stream);
     let greeted = greet(&stream, hello);
     let Ok((mut from, engine)) = greeted else {
         return Ended::BeforeHello;
@@ -138,9 +167,21 @@ fn converse(stream: UnixStream, hello: &ClientHello, arrived: &Sender<Arrived>) 
     if arrived.send(Arrived::Connected(engine, writer)).is_err() {
         return Ended::ForGood;
     }
-    while let Ok(Some(message)) = framing::read::<ToClient>(&mut from) {
-        if arrived.send(Arrived::Message(message)).is_err() {
-            return Ended::ForGood;
+    loop {
+        match framing::read::<ToClient>(&mut from) {
+            Ok(Some(message)) => {
+                if arrived.send(Arrived::Message(message)).is_err() {
+                    return Ended::ForGood;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(
+                    error = plugind_wire::sentence(&error),
+                    "the connection to the engine ends"
+                );
+                break;
+            }
         }
     }
     let _ = stream.shutdown(Shutdown::Both);

@@ -35,7 +35,8 @@ impl Plugin {
         &self.name
     }
 
-    /// The version that is current now. Two calls may see two versions; a [`crate::Frame`] sees one.
+    /// The version that is current now. Two calls may see two versions; a [`crate::Frame`] sees one. What is called
+    /// outside a frame counts neither for `executing` nor for `drained`.
     pub fn current(&self) -> Arc<SymbolTable> {
         Arc::clone(self.table_in(&self.readers.snapshot.load()))
     }

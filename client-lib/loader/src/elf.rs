@@ -2,7 +2,7 @@
 //!
 //! Guarantees, whatever the bytes are: an answer and never a panic, memory within a small multiple of the input, and no
 //! loop that is quadratic in it. Names and notes may be shared by many table entries, so all that is copied or scanned
-//! is paid from one [`Budget`] of a few times the file's length; honest files stay far below it.
+//! is paid from one budget of a few times the file's length; honest files stay far below it.
 //!
 //! The tables are found as the usual tools find them: by the section headers, and by the program headers in a file
 //! whose section headers were stripped. A table that is not aligned as its entries must be is malformed; every linker

@@ -1,0 +1,4 @@
+//! How plugind works and where it ends: pages that are compiled with the code they speak of.
+
+pub mod architecture;
+pub mod limits;

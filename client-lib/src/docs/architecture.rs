@@ -1,0 +1,60 @@
+//! The line from a finished file to an executing call, and why each part is as it is.
+//!
+//! ```text
+//! watch -> settle -> stage -> inspect -> probe -> publish ==socket==> open -> register -> swap -> call
+//! \____________________ the engine ____________________/            \_________ the client _________/
+//! ```
+//!
+//! # Truth and mechanism
+//!
+//! A daemon cannot write pointers into another process. The engine owns the truth: which version is current, what was
+//! refused and why. The client owns the mechanism: it opens, swaps, and acknowledges what it did. A status shows
+//! acknowledgements only, so it cannot say that new code runs where it does not.
+//!
+//! # One engine, one protocol
+//!
+//! The engine is the same library in `plugind watch` and inside a program. An embedded engine hands its own client one
+//! end of a socket pair and serves a socket beside that: the same messages travel in both ways of running, and every
+//! command works on a program that embeds. Its store and its numbers are private to the process.
+//!
+//! # Settled, not debounced
+//!
+//! The kernel grants a read lease exactly when nobody can write an inode. A file is settled when it grants one and the
+//! file's tables lie inside the file. No time passes for a file that a build links, renames or writes through one
+//! descriptor.
+//!
+//! A writer that opens the file anew for each piece escapes the lease between two pieces. It betrays itself: it writes
+//! to an inode that was settled before, or it leaves the file incomplete while nobody can write it. Only then must the
+//! file also have been quiet for 25 ms. That costs `cp` over an existing file 25 ms, and a file that is created,
+//! however slowly, through one descriptor nothing.
+//!
+//! # Numbers and records
+//!
+//! A number is given when a copy is staged and is on disk before it is used. What became of a version is a record
+//! beside its image, so a restart reads what it needs from the store: `state.json` holds only the directory's random id
+//! and the last number of each plugin, whatever the number of versions.
+//!
+//! An artifact is `unchanged` when its content is that of the newest version, not rejected, that came from the same
+//! path. Any other content is a new version, also one that was seen before: it must start with statics of its own.
+//!
+//! # Libraries beside a plugin
+//!
+//! A library that an image needs through `$ORIGIN` is copied as well, once per content, and the image's directory holds
+//! links to the copies. The files in the watched folder may be overwritten in place while programs run; nothing of
+//! theirs may be mapped from there.
+//!
+//! # Raw plugins wait until they are asked for
+//!
+//! A shared object without a note is published after it was inspected, and goes on to the probe and to clients when
+//! one first asks for it: a folder may hold libraries that are nobody's plugin.
+//!
+//! # Readers
+//!
+//! A reader keeps the snapshot it entered, and a word that says so. Entering stores the word, then looks whether there
+//! is a newer snapshot; the loader thread stores a snapshot, then looks at the words. Neither may miss the other, which
+//! takes a full barrier on both sides (Dekker's pattern); `membarrier(2)` lets the loader thread issue both. So a frame
+//! costs its thread a few plain stores, and `drained` is a fact and not a guess: no reader is inside an older version,
+//! and none can enter one.
+//!
+//! Old snapshots are freed by the loader thread only. Versions are never freed: images stay mapped as long as the
+//! process lives, because a function pointer, a vtable, a thread or a thread-local destructor may hold on to one.

@@ -1,0 +1,37 @@
+//! What plugind cannot do, does not do yet, or does only on Linux.
+//!
+//! # Trust
+//!
+//! A plugin runs with the program's rights, and so do its constructors. An image is opened only if it belongs to the
+//! user, is read-only and has the content that was announced; nothing else stands between its code and the process.
+//! Versions are not tried in a process of their own before they are announced: every status says `not_probed`.
+//!
+//! # Types
+//!
+//! [`Image::lookup`](crate::Image::lookup) is `unsafe`: nothing checks that a symbol has the type that the program says.
+//! A plugin that changes a signature must change its program in the same step.
+//!
+//! # What versions share
+//!
+//! Every version has its own statics, with three exceptions that `inspect` warns of or that the loader decides: symbols
+//! of the kind `GNU_UNIQUE` (C++ inline statics, unless built with `-fno-gnu-unique`) are one for all versions;
+//! initial-exec thread-local storage comes from a surplus that a process has once; and a needed library is matched by
+//! name with what is loaded, so that a changed private dependency stays the old one until the program starts again.
+//!
+//! # Memory
+//!
+//! A retired version stays mapped, four mappings and some tens of kilobytes of private memory for a small one. A process
+//! has room for about 16,000 versions before the kernel's limit on mappings (`vm.max_map_count`) makes an open fail; the
+//! version is then refused with the loader's message and the older one goes on.
+//!
+//! # Delays that remain
+//!
+//! A file that is overwritten in place is announced 25 ms after its last write, because a writer that reopens the file
+//! between two pieces cannot be told from one that is done. Where leases do not work, on most network file systems and
+//! for files of another user, every file must have been quiet for 250 ms.
+//!
+//! # Platforms
+//!
+//! Linux on 64-bit and 32-bit processors of either byte order; tested on x86-64. What is bound to Linux is in few files:
+//! the lease, the watched directories, the barrier, the fatal-signal handler, the reader of ELF images, the places of
+//! sockets. Each says what macOS or Windows would need; none of that is written or tested.
