@@ -1,7 +1,6 @@
 //! How a client finds or starts its engine.
 
 use std::env;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,7 +94,7 @@ impl Builder {
     /// See [`Builder::connect`] and [`Builder::embed`].
     pub fn watch(self) -> Result<Client, ClientError> {
         let socket = self.daemon_socket()?;
-        if UnixStream::connect(&socket).is_ok() {
+        if place::connect(&socket).is_ok() {
             match self.clone().connect_within(ANSWERS_NOW) {
                 Ok(client) => {
                     tracing::info!(socket = %socket.display(), "a daemon serves the folder");
@@ -204,7 +203,8 @@ impl Builder {
                 .clone()
                 .or(name)
                 .unwrap_or_else(|| "unknown".to_owned()),
-            executable,
+            // One that is not UTF-8 cannot be told; its lane is then the one built last.
+            executable: executable.filter(|path| path.to_str().is_some()),
             opens: self.opens,
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use plugind_wire::VersionId;
 use plugind_wire::message::{ClientHello, EngineHello};
+use plugind_wire::place::PlaceError;
 use plugind_wire::status::{Mode, Status};
 
 use crate::builder::Builder;
@@ -157,7 +158,7 @@ impl Client {
             let left = self.inner.deadline.saturating_sub(started.elapsed());
             match news.recv_timeout(left) {
                 Ok(FollowNews::Current(slot, table)) => return Ok(self.handle(name, slot, table)),
-                Ok(FollowNews::NothingBuilt) => {}
+                Ok(FollowNews::NothingBuilt | FollowNews::StillNothing) => {}
                 Ok(FollowNews::Refused(reason)) => found = Some(reason),
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(ClientError::NoVersion {
@@ -179,9 +180,15 @@ impl Client {
     /// As [`Client::plugin`]; [`ClientError::Rejected`] if a version was built and cannot be opened here.
     pub fn plugin_if_built(&self, name: &str) -> Result<Option<Plugin>, ClientError> {
         let news = self.follow(name)?;
-        match news.recv_timeout(self.inner.deadline) {
+        let first = loop {
+            match news.recv_timeout(self.inner.deadline) {
+                Ok(FollowNews::StillNothing) => {}
+                first => break first,
+            }
+        };
+        match first {
             Ok(FollowNews::Current(slot, table)) => Ok(Some(self.handle(name, slot, table))),
-            Ok(FollowNews::NothingBuilt) => Ok(None),
+            Ok(FollowNews::NothingBuilt | FollowNews::StillNothing) => Ok(None),
             Ok(FollowNews::Refused(reason)) => Err(ClientError::Rejected(reason)),
             Err(RecvTimeoutError::Timeout) => Err(ClientError::NoVersion {
                 plugin: name.to_owned(),
@@ -261,6 +268,9 @@ impl Client {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Arc<SymbolTable>, ClientError> {
         let path = std::path::absolute(path.as_ref())
             .map_err(|error| ClientError::Rejected(error.to_string()))?;
+        if path.to_str().is_none() {
+            return Err(PlaceError::NotText { path }.into());
+        }
         self.ask(|answer| Request::Open(path, answer), self.inner.deadline)
     }
 

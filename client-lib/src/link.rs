@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use plugind_wire::message::{ClientHello, EngineHello, ToClient, ToEngine};
-use plugind_wire::{PROTOCOL, framing};
+use plugind_wire::{PROTOCOL, framing, place};
 
 /// The pauses between two tries to connect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -55,8 +55,13 @@ pub(crate) struct Writer {
 impl Writer {
     /// Sends one message. A failure ends the connection, of which the reading side then tells.
     pub(crate) fn send(&self, message: &ToEngine) {
-        if framing::write(&*self.stream, message).is_err() {
-            self.end();
+        match framing::write(&*self.stream, message) {
+            Ok(()) => {}
+            // The message cannot be written down; the connection is sound.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                tracing::error!(%error, "a message to the engine is left out");
+            }
+            Err(_) => self.end(),
         }
     }
 
@@ -122,8 +127,7 @@ fn run(
         Target::Socket(path) => {
             let mut pause = BACK_OFF.0;
             loop {
-                match UnixStream::connect(&path)
-                    .map(|stream| converse(stream, hello, arrived, greeting))
+                match place::connect(&path).map(|stream| converse(stream, hello, arrived, greeting))
                 {
                     Ok(Ended::ForGood) => return,
                     Ok(Ended::AfterHello) => pause = BACK_OFF.0,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
 use plugind_wire::message::{
     Announcement, EngineHello, Failure, Reply, Running, ToClient, ToEngine,
 };
@@ -47,6 +47,8 @@ pub(crate) enum FollowNews {
     Current(usize, Arc<SymbolTable>),
     /// A version could not be opened.
     Refused(String),
+    /// Nothing new.
+    StillNothing,
 }
 
 /// Who waits for a reply of the engine.
@@ -64,6 +66,8 @@ pub(crate) struct Followed {
     pub(crate) current: Option<Current>,
     pub(crate) waiters: Vec<Sender<FollowNews>>,
     nothing_built: bool,
+    /// Why the newest version was not opened, as long as none is current.
+    pub(crate) refused: Option<String>,
 }
 
 /// Everything the loader thread knows.
@@ -197,8 +201,14 @@ impl Loader {
                 let _ = news.try_send(FollowNews::Current(slot, Arc::clone(&current.table)));
                 return;
             }
-            if followed.nothing_built {
+            if let Some(reason) = &followed.refused {
+                let _ = news.try_send(FollowNews::Refused(reason.clone()));
+            } else if followed.nothing_built {
                 let _ = news.try_send(FollowNews::NothingBuilt);
+            }
+            // Those who gave up are not kept for ever.
+            if followed.waiters.len() == followed.waiters.capacity() {
+                followed.tell(|| FollowNews::StillNothing);
             }
             followed.waiters.push(news);
             return;
@@ -216,6 +226,7 @@ impl Loader {
             current: None,
             waiters: vec![news],
             nothing_built: false,
+            refused: None,
         });
     }
 
@@ -288,10 +299,7 @@ impl Loader {
                     let followed = &mut self.followed[slot];
                     followed.nothing_built = lane.is_none();
                     if lane.is_none() {
-                        followed
-                            .waiters
-                            .iter()
-                            .for_each(|waiter| drop(waiter.try_send(FollowNews::NothingBuilt)));
+                        followed.tell(|| FollowNews::NothingBuilt);
                     }
                     followed.lane = lane;
                 }
@@ -342,6 +350,15 @@ impl Loader {
             self.beside.insert(key, Arc::clone(&table));
         }
         Ok(table)
+    }
+}
+
+impl Followed {
+    /// Tells everybody who waits for a first version, and forgets those who do not any more.
+    pub(crate) fn tell(&mut self, news: impl Fn() -> FollowNews) {
+        self.waiters.retain(|waiter| {
+            !matches!(waiter.try_send(news()), Err(TrySendError::Disconnected(_)))
+        });
     }
 }
 

@@ -133,11 +133,13 @@ pub struct Reader {
 impl Reader {
     pub(crate) fn new(readers: Arc<Readers>) -> Self {
         let word = Arc::new(Word::default());
-        readers
-            .words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::downgrade(&word));
+        let mut words = readers.words.lock().unwrap_or_else(PoisonError::into_inner);
+        // Readers that came and went while nothing was swapped leave no trace.
+        if words.len() == words.capacity() {
+            words.retain(|word| word.strong_count() > 0);
+        }
+        words.push(Arc::downgrade(&word));
+        drop(words);
         let mut cache = Cache::new(Arc::clone(&readers.snapshot));
         let current = Arc::clone(cache.load());
         // There is one reader more to count.

@@ -38,10 +38,11 @@ impl Loader {
                 }
                 Err(error) => {
                     let reason = sentence(&error);
-                    tracing::warn!(version = %id, reason, "refused; the older version goes on");
-                    for waiter in &self.followed[slot].waiters {
-                        let _ = waiter.try_send(FollowNews::Refused(format!("{id}: {reason}")));
-                    }
+                    tracing::warn!(version = %id, reason, "refused; what is current stays");
+                    let told = format!("{id}: {reason}");
+                    let followed = &mut self.followed[slot];
+                    followed.tell(|| FollowNews::Refused(told.clone()));
+                    followed.refused = Some(told);
                     if let Some((_, writer)) = &self.engine {
                         writer.send(&ToEngine::Acknowledge {
                             version: id.clone(),
@@ -94,6 +95,7 @@ impl Loader {
         let version = table.version().clone();
         tracing::info!(version = %version, digest = table.digest().short(), "live");
         followed.current = Some(Current::new(Arc::clone(&table), epoch, state.to_owned()));
+        followed.refused = None;
         for waiter in followed.waiters.drain(..) {
             let _ = waiter.try_send(FollowNews::Current(slot, Arc::clone(&table)));
         }

@@ -54,6 +54,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// The folder that builds write to; it need not exist yet [default: the target directory of this workspace]
+    ///
+    /// Shared objects count in the folder itself and up to two levels below it.
     pub(crate) folder: Option<PathBuf>,
     /// Print events as JSON Lines
     #[arg(long)]

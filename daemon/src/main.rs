@@ -9,6 +9,7 @@ mod command;
 mod exit;
 mod place;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        // Whoever read the output went away, as `head` does: there is nobody to tell.
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("plugind: {}", plugind_wire::sentence(error.as_ref()));
             ExitCode::from(Failure::of(&error).code())
@@ -39,9 +42,12 @@ fn main() -> ExitCode {
 /// Logs go to stderr; `PLUGIND_LOG` chooses them (`info`, `plugind_engine=debug`), `PLUGIND_LOG_FORMAT=json` makes
 /// them JSON Lines.
 fn start_log() {
-    let filter = EnvFilter::try_from_env("PLUGIND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // notify warns of every watch that went away with its directory; what clients meet the commands say themselves.
+    let default = "warn,notify=error,plugind_client=error";
+    let filter = EnvFilter::try_from_env("PLUGIND_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if std::env::var_os("PLUGIND_LOG_FORMAT").is_some_and(|format| format == "json") {
         log.json().init();

@@ -6,8 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use plugind_client::Client;
-use plugind_wire::place::{self, Card};
+use plugind_client::{Client, ClientError};
+use plugind_wire::place::{self, Card, Folder};
+use plugind_wire::status::Mode;
 
 use crate::cli::PlaceArgs;
 use crate::exit::Failure;
@@ -37,6 +38,12 @@ pub(crate) fn find(args: &PlaceArgs) -> Result<Found> {
     let mut cards = place::serving(&place::runtime_dir()?);
     if let Some(pid) = args.pid {
         cards.retain(|card| card.pid == pid);
+        if cards.is_empty() {
+            return Err(Failure::NothingServes(format!(
+                "process {pid} serves nothing; leave --pid out to find the engine nearest to this directory"
+            ))
+            .into());
+        }
         return one(cards);
     }
     let here = env::current_dir().context("cannot tell the current directory")?;
@@ -50,19 +57,31 @@ pub(crate) fn find(args: &PlaceArgs) -> Result<Found> {
     let Ok(target) = target_directory() else {
         return Ok(Found::Nobody);
     };
-    cards.retain(|card| card.folder == target);
+    let target = Folder::new(&target)?;
+    cards.retain(|card| card.folder == target.path());
     one(cards)
 }
 
+/// The daemon, if one of them is: programs that embed an engine for its folder come second.
 fn one(mut cards: Vec<Card>) -> Result<Found> {
+    let daemons = cards
+        .iter()
+        .filter(|card| card.mode == Mode::Daemon)
+        .count();
+    if daemons == 1 {
+        cards.retain(|card| card.mode == Mode::Daemon);
+    }
     if cards.len() > 1 {
         let list: Vec<_> = cards
             .iter()
             .map(|card| {
                 format!(
-                    "  --pid {}  {:?} of {}",
+                    "  --pid {}  {} {}",
                     card.pid,
-                    card.mode,
+                    match card.mode {
+                        Mode::Daemon => "daemon of",
+                        Mode::Embedded => "embedded for",
+                    },
                     card.folder.display()
                 )
             })
@@ -88,12 +107,24 @@ pub(crate) fn connect(args: &PlaceArgs, asks_only: bool) -> Result<Client> {
         ))
         .into()),
         Found::Engine { socket, folder } => {
+            // Whoever is to answer a command answers now.
+            place::connect(&socket).map_err(|error| {
+                Failure::NothingServes(format!("nothing answers at {}: {error}", socket.display()))
+            })?;
             let folder = folder.unwrap_or_else(|| PathBuf::from("."));
             let mut builder = Client::builder(folder).socket(socket).deadline(Duration::from_secs(10));
-            if asks_only {
-                builder = builder.asks_only();
-            }
-            Ok(builder.connect()?)
+            builder = if asks_only {
+                builder.asks_only()
+            } else {
+                builder.program("plugind call")
+            };
+            builder.connect().map_err(|error| match error {
+                // It took the connection, and then said nothing.
+                ClientError::NothingServes { waited, .. } => {
+                    ClientError::TimedOut { waited }.into()
+                }
+                error => error.into(),
+            })
         }
     }
 }
@@ -117,7 +148,7 @@ pub(crate) fn target_directory() -> Result<PathBuf> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Failure::Usage(format!(
-            "this is no cargo workspace ({}); name the folder to watch",
+            "cargo cannot tell the target directory ({}); name the folder to watch",
             said.lines()
                 .next()
                 .unwrap_or("cargo failed")

@@ -7,6 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::check::{CheckError, Place, check};
+use crate::fatal;
 use crate::register::{RegistrationError, Registrations, collect};
 
 /// An open image. It stays mapped until the process ends, so what is looked up in it never dangles.
@@ -105,13 +106,12 @@ pub fn open(path: &Path, digest: &[u8; 32]) -> Result<&'static Image, OpenError>
     }
     // SAFETY: the constructors are the plugin's own code, which the user chose to run in this process (kept by the
     // user; DESIGN: a plugin runs with the program's rights).
-    let library =
-        unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|source| {
-            OpenError::Load {
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+    let open = || unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let sentence = || format!("plugind: {} crashed: opening it was ended", path.display());
+    let library = fatal::during(sentence, open).map_err(|source| OpenError::Load {
+        path: path.to_owned(),
+        source,
+    })?;
     // Leaked before anything can fail, because dropping a library closes it under whatever its constructors started.
     let image = Box::leak(Box::new(Image {
         path: path.to_owned(),

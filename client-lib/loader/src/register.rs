@@ -12,7 +12,7 @@ use plugind_abi::registration::{ABI, ENTRY, Entry, Kind, Registration, Registry,
 pub struct Registrations {
     plugin: String,
     semver: String,
-    symbols: BTreeMap<String, Address>,
+    symbols: BTreeMap<String, (Kind, Address)>,
 }
 
 impl Registrations {
@@ -32,7 +32,14 @@ impl Registrations {
     }
 
     pub(crate) fn address(&self, name: &str) -> Option<Address> {
-        self.symbols.get(name).copied()
+        self.symbols.get(name).map(|(_, address)| *address)
+    }
+
+    /// Whether a name stands for a static.
+    pub(crate) fn is_variable(&self, name: &str) -> Option<bool> {
+        self.symbols
+            .get(name)
+            .map(|(kind, _)| *kind == Kind::VARIABLE)
     }
 }
 
@@ -144,12 +151,12 @@ fn add(
     // SAFETY: pointer and length were taken from one static slice of the image (kept by `Registration::new`).
     let symbols: &[Symbol] = unsafe { std::slice::from_raw_parts(node.symbols, node.count) };
     for symbol in symbols {
-        debug_assert!(matches!(symbol.kind, Kind::FUNCTION | Kind::VARIABLE));
         let name = text(symbol.name)?.to_owned();
         if into.symbols.contains_key(&name) {
             return Err(RegistrationError::Twice { name });
         }
-        into.symbols.insert(name, Address(symbol.address));
+        into.symbols
+            .insert(name, (symbol.kind, Address(symbol.address)));
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::mem;
 use std::ops::Deref;
 
+use plugind_abi::registration::ENTRY;
+
 use crate::elf;
 use crate::open::Image;
 use crate::register::{Address, exported};
@@ -35,8 +37,9 @@ impl<T> fmt::Debug for Symbol<T> {
 pub enum LookupError {
     /// The image neither registered nor exports the name.
     #[error(
-        "no symbol `{name}`{}; the plugin has {count} symbols",
-        suggestion(near)
+        "no symbol `{name}`{}; the plugin has {count} symbols{}",
+        suggestion(near),
+        list(names)
     )]
     Unknown {
         /// What was asked for.
@@ -45,6 +48,8 @@ pub enum LookupError {
         near: Vec<String>,
         /// How many names there are.
         count: usize,
+        /// All of them, if they are few.
+        names: Vec<String>,
     },
 }
 
@@ -54,6 +59,16 @@ fn suggestion(near: &[String]) -> String {
         names => format!(", did you mean `{}`", names.join("`, `")),
     }
 }
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!(": {}", names.join(", ")),
+    }
+}
+
+/// So many names are listed in an error.
+const FEW: usize = 12;
 
 impl Image {
     /// Looks up a function or variable: a registered one by its registered name, else an exported one. Names of
@@ -83,6 +98,15 @@ impl Image {
         Ok(Symbol { value })
     }
 
+    /// Whether a name stands for a variable, as it was registered, or else as the image exports it.
+    pub fn is_variable(&self, name: &str) -> bool {
+        let registered = self.registrations().and_then(|r| r.is_variable(name));
+        registered.unwrap_or_else(|| {
+            self.exported()
+                .any(|export| export.name == name && export.kind == elf::ExportKind::Variable)
+        })
+    }
+
     /// The names that [`Image::lookup`] finds, sorted.
     pub fn names(&self) -> &[String] {
         self.exports.get_or_init(|| {
@@ -90,20 +114,22 @@ impl Image {
                 .registrations()
                 .into_iter()
                 .flat_map(|r| r.names().map(str::to_owned));
-            let mut names: Vec<_> = registered.chain(self.exported_names()).collect();
+            let mut names: Vec<_> = registered
+                .chain(self.exported().map(|export| export.name))
+                .collect();
+            names.retain(|name| name.as_bytes() != ENTRY.to_bytes());
             names.sort_unstable();
             names.dedup();
             names
         })
     }
 
-    fn exported_names(&self) -> impl Iterator<Item = String> + use<> {
+    fn exported(&self) -> impl Iterator<Item = elf::Export> + use<> {
         let bytes = std::fs::read(self.path()).unwrap_or_default();
         elf::read(&bytes)
             .map(|elf| elf.exports)
             .unwrap_or_default()
             .into_iter()
-            .map(|export| export.name)
     }
 
     fn unknown(&self, name: &str) -> LookupError {
@@ -122,6 +148,11 @@ impl Image {
                 .map(|(_, name)| name.clone())
                 .collect(),
             count: names.len(),
+            names: if names.len() <= FEW {
+                names.to_vec()
+            } else {
+                Vec::new()
+            },
         }
     }
 }

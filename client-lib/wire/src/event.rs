@@ -29,6 +29,9 @@ pub struct Event {
     /// The lane, `.` for the watched folder itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lane: Option<String>,
+    /// The watched folder; only in `watching`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub folder: Option<String>,
     /// The artifact's path.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact: Option<String>,
@@ -61,6 +64,7 @@ impl Event {
             semver: None,
             digest: None,
             lane: None,
+            folder: None,
             artifact: None,
             stage: None,
             reason: None,

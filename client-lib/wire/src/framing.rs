@@ -24,8 +24,13 @@ pub enum ReadError {
 }
 
 /// Writes one message and its newline in one go.
+///
+/// # Errors
+///
+/// `InvalidInput` if the message cannot be JSON, such as one with a path that is not UTF-8: nothing was written then.
 pub fn write<T: Serialize>(mut to: impl Write, message: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
+    let line = serde_json::to_vec(message);
+    let mut line = line.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     line.push(b'\n');
     to.write_all(&line)
 }

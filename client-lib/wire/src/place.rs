@@ -13,6 +13,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
 use serde::{Deserialize, Serialize};
 
 use crate::status::Mode;
@@ -60,6 +62,12 @@ pub enum PlaceError {
     /// No home directory to keep state in.
     #[error("no home directory is known; set XDG_STATE_HOME or pass --state-dir")]
     NoHome,
+    /// Paths travel as JSON.
+    #[error("the path {} is not UTF-8, which plugind's messages cannot carry; rename the folder", path.display())]
+    NotText {
+        /// Which.
+        path: PathBuf,
+    },
     /// The folder's path cannot be made absolute.
     #[error("cannot tell where {} is", path.display())]
     Folder {
@@ -92,6 +100,9 @@ impl Folder {
             }
             _ => resolve_existing(&absolute),
         };
+        if plain.to_str().is_none() {
+            return Err(PlaceError::NotText { path: plain });
+        }
         Ok(Self { path: plain })
     }
 
@@ -193,6 +204,38 @@ pub fn check_socket_path(path: &Path) -> Result<(), PlaceError> {
     Ok(())
 }
 
+/// Where the card of the engine at `socket` is.
+pub fn card_path(socket: &Path) -> PathBuf {
+    beside(socket, ".json")
+}
+
+/// Where the lock of the daemon at `socket` is.
+pub fn lock_path(socket: &Path) -> PathBuf {
+    beside(socket, ".lock")
+}
+
+/// Appended, not put in the place of an extension: the user may choose a socket's name.
+fn beside(socket: &Path, suffix: &str) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Connects to an engine if it answers now.
+///
+/// # Errors
+///
+/// Also when the engine's queue of connections is full, as a stopped engine's is sooner or later: this never waits.
+pub fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(socket)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&fd, &address)?;
+    let stream = UnixStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
 /// What stands beside a socket for people and commands that look for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
@@ -217,7 +260,7 @@ pub fn serving(runtime: &Path) -> Vec<Card> {
         .flatten()
         .filter(|entry| entry.path().extension() == Some(OsStr::new("json")))
         .filter_map(|entry| serde_json::from_slice::<Card>(&fs::read(entry.path()).ok()?).ok())
-        .filter(|card| UnixStream::connect(&card.socket).is_ok())
+        .filter(|card| connect(&card.socket).is_ok())
         .collect()
 }
 
@@ -225,9 +268,15 @@ pub fn serving(runtime: &Path) -> Vec<Card> {
 /// components first. More than one is returned only when they are equally near.
 pub fn nearest(cards: Vec<Card>, here: &Path) -> Vec<Card> {
     let depth = |card: &Card| card.folder.components().count();
-    let (containing, others): (Vec<_>, Vec<_>) = cards
-        .into_iter()
-        .partition(|card| here.starts_with(&card.folder));
+    // The folder may be a link, and `here` what it points to.
+    let contains = |card: &Card| {
+        here.starts_with(&card.folder)
+            || card
+                .folder
+                .canonicalize()
+                .is_ok_and(|real| here.starts_with(real))
+    };
+    let (containing, others): (Vec<_>, Vec<_>) = cards.into_iter().partition(contains);
     if let Some(deepest) = containing.iter().map(depth).max() {
         return containing
             .into_iter()

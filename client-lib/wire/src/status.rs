@@ -108,7 +108,7 @@ pub struct Version {
     /// The stage that rejected it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stage: Option<Stage>,
-    /// Why it was rejected.
+    /// Why it was rejected, or why a client refused it before any had swapped it in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// Whether it was tried in a sacrificial process.

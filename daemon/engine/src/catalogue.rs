@@ -138,6 +138,15 @@ impl Plugin {
         self.versions.get(&number)
     }
 
+    /// The newest version of this content that was not rejected.
+    fn by_content(&self, digest: &Digest) -> Option<&Arc<Version>> {
+        self.versions.values().rev().find(|version| {
+            version.shown.digest == *digest
+                && version.progress != Progress::Rejected
+                && version.shown.image.exists()
+        })
+    }
+
     fn lanes(&self) -> impl Iterator<Item = &str> {
         let mut lanes: Vec<_> = self
             .versions
@@ -175,12 +184,12 @@ impl Catalogue {
         }
     }
 
-    /// A version of this plugin and content that was not rejected: what opening a file by path hands out.
+    /// A version of this content that was not rejected, of the plugin of this name if there is one: what opening a file
+    /// by path hands out.
     pub(crate) fn by_content(&self, plugin: &str, digest: &Digest) -> Option<&Arc<Version>> {
-        let versions = &self.plugins.get(plugin)?.versions;
-        versions.values().rev().find(|version| {
-            version.shown.digest == *digest && version.progress != Progress::Rejected
-        })
+        let own = self.plugins.get(plugin).into_iter();
+        own.chain(self.plugins.values())
+            .find_map(|plugin| plugin.by_content(digest))
     }
 
     /// Changes what a client acknowledged about a plugin.

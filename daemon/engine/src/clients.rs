@@ -282,6 +282,15 @@ impl Loop {
             }),
             Acknowledged::Refused { reason } => {
                 event.reason = Some(reason.clone());
+                let by = format!(
+                    "refused by {} (pid {}): {reason}",
+                    record.name.program, record.name.pid
+                );
+                self.catalogue.change(id, |version| {
+                    if version.shown.outcome != Outcome::Live {
+                        version.shown.reason = Some(by);
+                    }
+                });
                 self.catalogue.change_use(client, &id.plugin, |used| {
                     used.refused = Some(Refused {
                         version: id.clone(),
@@ -291,8 +300,10 @@ impl Loop {
             }
         }
         if first_live {
-            self.catalogue
-                .change(id, |version| version.shown.outcome = Outcome::Live);
+            self.catalogue.change(id, |version| {
+                version.shown.outcome = Outcome::Live;
+                version.shown.reason = None;
+            });
             self.keep(id);
         }
         if news {

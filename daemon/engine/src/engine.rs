@@ -42,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) hello: EngineHello,
     pub(crate) poll: bool,
     pub(crate) events: Option<Sender<Event>>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Everything the engine's thread knows.
@@ -68,6 +69,7 @@ pub(crate) struct Loop {
     inputs: Receiver<Input>,
     stopped: Receiver<&'static str>,
     found_first: Option<Layout>,
+    warnings: Vec<String>,
     next_scan: Instant,
 }
 
@@ -103,13 +105,21 @@ impl Loop {
             inputs: parts.inputs,
             stopped: parts.stopped,
             found_first: Some(found_first),
+            warnings: parts.warnings,
             next_scan: Instant::now(),
         }
     }
 
     /// Runs until somebody says stop.
     pub(crate) fn run(mut self) {
-        self.tell(Event::new(Kind::Watching));
+        let mut watching = Event::new(Kind::Watching);
+        watching.folder = Some(self.hello.folder.display().to_string());
+        self.tell(watching);
+        for warning in std::mem::take(&mut self.warnings) {
+            let mut event = Event::new(Kind::Warning);
+            event.reason = Some(warning);
+            self.tell(event);
+        }
         self.remember();
         if let Some(layout) = self.found_first.take() {
             self.begin(layout);
@@ -117,6 +127,7 @@ impl Loop {
         let reason = loop {
             self.schedule_scan();
             self.look_at_due();
+            self.end_late_turns();
             self.publish();
             self.published.store(Arc::new(self.catalogue.clone()));
             if let Some(reason) = self.take_in(self.wait()) {
@@ -143,6 +154,7 @@ impl Loop {
             &nobody
         };
         let due = self.next_due().min(self.next_scan);
+        let due = self.turns.deadline().map_or(due, |turns| turns.min(due));
         let pause = due.saturating_duration_since(Instant::now());
         select! {
             recv(self.watch.events()) -> event => event.map_or(Happened::Time, Happened::Changed),

@@ -3,7 +3,9 @@
 //! The input is untrusted bytes: any file gives an answer.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -105,8 +107,17 @@ pub(crate) fn inspect(staged: Staged) -> Result<Inspected, Box<(Staged, InspectE
 /// # Errors
 ///
 /// If the file cannot be read.
-pub fn inspect_file(path: &Path) -> std::io::Result<Inspection> {
-    let bytes = fs::read(path)?;
+pub fn inspect_file(path: &Path) -> io::Result<Inspection> {
+    let mut file = File::options()
+        .read(true)
+        // A FIFO or a device must not make anybody wait.
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     let stem = || {
         let name = path.file_name().unwrap_or(OsStr::new("plugin"));
         lanes::stem(name).map_or_else(|| name.to_string_lossy().into_owned(), str::to_owned)

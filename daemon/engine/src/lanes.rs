@@ -78,6 +78,15 @@ impl Layout {
         };
         for entry in entries.flatten() {
             let (path, entry_name) = (entry.path(), entry.file_name());
+            if entry_name.to_str().is_none() {
+                if depth < 2 && path.is_dir() {
+                    self.problems.push(format!(
+                        "{} is left out: its name is not UTF-8, which plugind's messages cannot carry; rename it",
+                        path.display()
+                    ));
+                }
+                continue;
+            }
             // Follows links: a lane or an artifact may be one.
             let Ok(found) = fs::metadata(&path) else {
                 if is_artifact(&entry_name) {

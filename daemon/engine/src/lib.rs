@@ -36,4 +36,4 @@ mod workers;
 
 pub use inspect::inspect_file;
 pub use options::Options;
-pub use start::{Engine, StartError, Stopper};
+pub use start::{Engine, Panicked, StartError, Stopper};

@@ -50,7 +50,7 @@ pub(crate) fn link(
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<_> = wanted(elf, origin, dir).collect();
     while let Some(Wanted { from, to }) = queue.pop_front() {
-        if !to.starts_with(own) || !from.is_file() || !seen.insert(to.clone()) {
+        if !to.starts_with(own) || !from.is_file() || !seen.insert(to.clone()) || to.exists() {
             continue;
         }
         let failed = |source| NeededError {

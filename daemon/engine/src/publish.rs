@@ -121,6 +121,8 @@ impl Loop {
         for waiter in self.waiting.remove(id).unwrap_or_default() {
             self.fail(waiter, Failure::Rejected, &format!("{id}: {reason}"));
         }
+        // The version before it may be one that nobody has been offered yet.
+        self.announce();
     }
 
     /// Answers with a version, now or when it has passed.

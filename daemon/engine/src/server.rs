@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, BufReader};
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use plugind_wire::message::{ClientHello, EngineHello, Reply, ToClient, ToEngine};
-use plugind_wire::{PROTOCOL, framing};
+use plugind_wire::{PROTOCOL, framing, place};
 
 use crate::catalogue::{Catalogue, ClientId};
 
@@ -74,6 +74,7 @@ pub(crate) struct Shared {
 /// The listening socket and its connections.
 pub(crate) struct Server {
     shared: Shared,
+    listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
     connections: Arc<Connections>,
     accepting: Option<JoinHandle<()>>,
@@ -88,14 +89,12 @@ struct Connections {
 impl Server {
     /// Binds `shared.socket`, which nobody else serves, and starts accepting.
     pub(crate) fn start(shared: Shared) -> io::Result<Self> {
-        match fs::remove_file(&shared.socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&shared.socket)?;
+        remove_socket(&shared.socket)?;
+        let listener = Arc::new(UnixListener::bind(&shared.socket)?);
         fs::set_permissions(&shared.socket, fs::Permissions::from_mode(0o600))?;
         let mut server = Self {
             shared,
+            listener: Arc::clone(&listener),
             stopping: Arc::new(AtomicBool::new(false)),
             connections: Arc::default(),
             accepting: None,
@@ -120,12 +119,14 @@ impl Server {
         self.connections.serve(ours, &self.shared)?;
         Ok(theirs)
     }
+}
 
+impl Drop for Server {
     /// Ends every connection and joins every thread.
-    pub(crate) fn stop(mut self) {
+    fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread.
-        let _ = UnixStream::connect(&self.shared.socket);
+        // Wakes the accepting thread, whatever became of the socket's file.
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
@@ -142,7 +143,19 @@ impl Server {
             let _ = stream.shutdown(Shutdown::Both);
             let _ = thread.join();
         }
-        let _ = fs::remove_file(&self.shared.socket);
+        let _ = remove_socket(&self.shared.socket);
+    }
+}
+
+/// Removes a socket that nobody serves any more, and nothing else: the path may be the user's choice.
+fn remove_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other(
+            "the path is taken by something that is no socket",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -269,10 +282,10 @@ fn write_all(stream: &UnixStream, messages: Receiver<ToClient>) {
 
 /// Writes the card beside a socket.
 pub(crate) fn write_card(socket: &Path, card: &plugind_wire::place::Card) -> io::Result<()> {
-    fs::write(socket.with_extension("json"), serde_json::to_vec(card)?)
+    fs::write(place::card_path(socket), serde_json::to_vec(card)?)
 }
 
 /// Removes the card beside a socket.
 pub(crate) fn remove_card(socket: &Path) {
-    let _ = fs::remove_file(socket.with_extension("json"));
+    let _ = fs::remove_file(place::card_path(socket));
 }

@@ -14,7 +14,7 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -59,6 +59,20 @@ impl Identity {
         (self.dev, self.ino) == (other.dev, other.ino)
     }
 
+    /// Whether a write after this state could have left the same times: file systems with coarse clocks give one time
+    /// to everything that happens within a tick, 10 ms at most.
+    pub(crate) fn may_hide_a_write(&self) -> bool {
+        let (seconds, nanos) = self.changed.max(self.modified);
+        let changed = Duration::new(
+            u64::try_from(seconds).unwrap_or(0),
+            u32::try_from(nanos).unwrap_or(0),
+        );
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        now.saturating_sub(changed) < Duration::from_millis(50)
+    }
+
     /// Equal but for the time of the last change of mode, owner or link count.
     pub(crate) fn same_content(&self, other: &Self) -> bool {
         let without_change = |id: &Self| (id.dev, id.ino, id.size, id.modified);
@@ -82,15 +96,35 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// Whether the file that was opened is still what it was, still under its name, and still written by nobody.
-    pub(crate) fn still_holds(&self) -> bool {
-        let unchanged = |found: std::io::Result<Metadata>| {
-            found.is_ok_and(|found| Identity::of(&found) == self.identity)
+    /// What happened to the file since it was looked at: it must still be what it was, still under its name, and
+    /// still written by nobody.
+    pub(crate) fn since(&self) -> Since {
+        let identities = [self.file.metadata(), std::fs::metadata(&self.path)]
+            .map(|found| found.ok().as_ref().map(Identity::of));
+        let same = |like: fn(&Identity, &Identity) -> bool| {
+            identities
+                .iter()
+                .all(|now| now.is_some_and(|now| like(&now, &self.identity)))
         };
-        unchanged(self.file.metadata())
-            && unchanged(std::fs::metadata(&self.path))
-            && lease::ask(&self.file) != Lease::Writable
+        if !same(Identity::same_content) || lease::ask(&self.file) == Lease::Writable {
+            Since::Written
+        } else if same(PartialEq::eq) {
+            Since::Nothing
+        } else {
+            Since::Touched
+        }
     }
+}
+
+/// What happened to a file since it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Nothing.
+    Nothing,
+    /// Its mode, owner or link count changed.
+    Touched,
+    /// Its content changed or may be changing, or its name stands for another file.
+    Written,
 }
 
 /// What a look at a file showed.
@@ -98,8 +132,10 @@ impl Settled {
 pub(crate) enum Look {
     /// It is finished.
     Settled(Settled),
-    /// Look again at this time, or when a hint says so.
+    /// Look again at this time, or when a hint says so: it is being written, or missing for a moment.
     Again(Instant),
+    /// Look again at this time, or when a hint says so: it is complete, and must be quiet until then.
+    Quiet(Instant),
     /// The name is gone.
     Absent,
     /// It is no file, and will not become a plugin.
@@ -146,6 +182,15 @@ impl Settling {
         }
     }
 
+    /// Starts again because the file changed while it was copied. If its content did, a writer is at work who was not
+    /// seen: one that opens the file for each piece.
+    pub(crate) fn again(path: PathBuf, heard: Instant, content_changed: bool) -> Self {
+        Self {
+            in_pieces: content_changed,
+            ..Self::new(path, None, heard)
+        }
+    }
+
     /// Takes note of a hint.
     pub(crate) fn hear(&mut self, change: Change, now: Instant) {
         match change {
@@ -182,12 +227,12 @@ impl Settling {
         }
         let lease = lease::ask(&file);
         if lease == Lease::Writable {
-            return self.again(now);
+            return self.later(now);
         }
         if let Err(incomplete) = complete::check(&file, identity.size) {
             self.in_pieces = true;
             if now.duration_since(unchanged_since) < PATIENCE {
-                return self.again(now);
+                return self.later(now);
             }
             return Look::Rejected {
                 reason: format!("{incomplete}; build it again"),
@@ -200,7 +245,7 @@ impl Settling {
             _ => Duration::ZERO,
         };
         if now.duration_since(unchanged_since) < quiet {
-            return Look::Again(unchanged_since + quiet);
+            return Look::Quiet(unchanged_since + quiet);
         }
         Look::Settled(Settled {
             path: self.path.clone(),
@@ -253,7 +298,7 @@ impl Settling {
         }
     }
 
-    fn again(&mut self, now: Instant) -> Look {
+    fn later(&mut self, now: Instant) -> Look {
         let next = now + self.pause;
         self.pause = (self.pause * 2).min(RETRY.1);
         Look::Again(next)

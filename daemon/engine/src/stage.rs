@@ -14,21 +14,21 @@ use plugind_loader::elf::{self, Elf, ElfError};
 use plugind_wire::{Digest, VersionId};
 use tempfile::TempPath;
 
-use crate::needed::{self, NeededError};
-use crate::settle::Settled;
+use crate::needed;
+use crate::settle::{Settled, Since};
 use crate::state::{State, WriteError};
 
 /// Why a finished artifact could not be staged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
-    #[error("cannot copy it into the store {}; free some space there or choose another one with --state-dir", store.display())]
+    #[error("cannot copy it into the store {}; make room there, or choose another one with --state-dir", store.display())]
     Copy { store: PathBuf, source: io::Error },
     #[error("cannot give it a number")]
     Number(#[from] WriteError),
     #[error("cannot put it into the store at {}", path.display())]
     Place { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Needed(#[from] NeededError),
+    #[error("plugind panicked over it; please report this, with the file")]
+    Panicked,
 }
 
 /// A copy that has no number yet.
@@ -53,12 +53,16 @@ pub(crate) enum Copying {
     Changed {
         /// When the change that was being copied was first heard of.
         heard: Instant,
+        /// Not only mode, owner or link count.
+        content: bool,
     },
 }
 
 /// A version: a copy with a number, a place and an inode of its own.
 #[derive(Debug)]
 pub(crate) struct Staged {
+    /// The version's own directory.
+    pub(crate) own: PathBuf,
     /// Which.
     pub(crate) version: VersionId,
     /// Its content.
@@ -88,6 +92,7 @@ pub(crate) fn revive(
     // An image that cannot be read gives no bytes, and inspect says that they are no plugin.
     let bytes = fs::read(&image).unwrap_or_default();
     Staged {
+        own: PathBuf::new(),
         version,
         digest,
         elf: elf::read(&bytes),
@@ -108,6 +113,8 @@ pub(crate) fn copy(settled: Settled, store: &Path) -> Result<Copying, StageError
     };
     let mut bytes = Vec::new();
     (&settled.file).read_to_end(&mut bytes).map_err(failed)?;
+    // Somebody may have removed the store to free its space.
+    fs::create_dir_all(store).map_err(failed)?;
     let mut temporary = tempfile::Builder::new()
         .prefix("tmp")
         .tempfile_in(store)
@@ -119,9 +126,11 @@ pub(crate) fn copy(settled: Settled, store: &Path) -> Result<Copying, StageError
         .map_err(failed)?;
     // The descriptor that wrote it is closed here; nobody can write the image any more.
     let temporary = temporary.into_temp_path();
-    if !settled.still_holds() {
+    let since = settled.since();
+    if since != Since::Nothing {
         return Ok(Copying::Changed {
             heard: settled.heard,
+            content: since == Since::Written,
         });
     }
     Ok(Copying::Done(Box::new(Copied {
@@ -140,13 +149,17 @@ pub(crate) fn place(
     state: &mut State,
 ) -> Result<Staged, (Option<VersionId>, StageError)> {
     let version = state.next(plugin).map_err(|error| (None, error.into()))?;
-    let started = Instant::now();
+    let (started, digest) = (Instant::now(), copied.digest);
     match place_as(copied, &version, state) {
         Ok(mut staged) => {
             staged.stage += started.elapsed();
             Ok(staged)
         }
-        Err(error) => Err((Some(version), error)),
+        Err(error) => {
+            // What was made of it so far is nobody's.
+            let _ = fs::remove_dir_all(state.version_dir(&version, &digest));
+            Err((Some(version), error))
+        }
     }
 }
 
@@ -173,10 +186,8 @@ fn place_as(copied: Copied, version: &VersionId, state: &State) -> Result<Staged
     temporary
         .persist(&image)
         .map_err(|error| failed(error.error))?;
-    if let Ok(elf) = &elf {
-        needed::link(elf, &settled.path, &dir, &own, &state.store())?;
-    }
     Ok(Staged {
+        own,
         version: version.clone(),
         digest,
         elf,

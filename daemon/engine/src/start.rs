@@ -40,10 +40,12 @@ pub enum StartError {
         pid: u32,
     },
     /// Somebody uses the state directory.
-    #[error("another plugind uses the state directory {}; end it or choose another one with --state-dir", path.display())]
+    #[error("process {pid} uses the state directory {} already; end it or choose another one with --state-dir", path.display())]
     StateInUse {
         /// Which.
         path: PathBuf,
+        /// Who, as the lock says.
+        pid: String,
     },
     /// The state was written by another release.
     #[error("{} has schema {found} and this plugind reads {expected}; use the plugind that wrote it or remove the file", path.display())]
@@ -96,6 +98,13 @@ pub struct Engine {
     _lock: Option<File>,
 }
 
+/// The engine's thread panicked; the panic's message went to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the engine ended by a defect of its own; start it again, clients will connect by themselves"
+)]
+pub struct Panicked;
+
 /// Ends an engine.
 #[derive(Debug, Clone)]
 pub struct Stopper {
@@ -139,6 +148,10 @@ impl Engine {
             source,
         };
         let workers = Workers::start().map_err(listen)?;
+        let embedded = match options.mode {
+            Mode::Daemon => others(&options.runtime_dir, &hello),
+            Mode::Embedded => Vec::new(),
+        };
         let parts = Parts {
             state,
             workers,
@@ -149,6 +162,7 @@ impl Engine {
             hello: hello.clone(),
             poll: options.poll,
             events: options.events,
+            warnings: embedded,
         };
         // Watched before the socket answers: who hears `watching` may write at once.
         let running = Loop::new(parts);
@@ -212,17 +226,22 @@ impl Engine {
     }
 
     /// Waits until somebody ends it: a [`Stopper`], or a client's stop.
-    pub fn wait(mut self) {
-        self.end();
+    ///
+    /// # Errors
+    ///
+    /// If it ended by a defect of its own.
+    pub fn wait(mut self) -> Result<(), Panicked> {
+        self.end()
     }
 
-    fn end(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-        if let Some(server) = self.server.take() {
+    fn end(&mut self) -> Result<(), Panicked> {
+        let joined = self.thread.take().map(JoinHandle::join);
+        if self.server.take().is_some() {
             server::remove_card(&self.socket);
-            server.stop();
+        }
+        match joined {
+            Some(Err(_)) => Err(Panicked),
+            _ => Ok(()),
         }
     }
 }
@@ -230,8 +249,23 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stopper().stop("the program that embeds it lets it go");
-        self.end();
+        // The panic was printed when it happened.
+        let _ = self.end();
     }
+}
+
+/// Sentences about programs that embedded an engine for the folder before its daemon started.
+fn others(runtime_dir: &Path, hello: &EngineHello) -> Vec<String> {
+    place::serving(runtime_dir)
+        .into_iter()
+        .filter(|card| card.folder == hello.folder && card.mode == Mode::Embedded)
+        .map(|card| {
+            format!(
+                "process {} watches the folder itself and will not follow this daemon; start it again to change that",
+                card.pid
+            )
+        })
+        .collect()
 }
 
 /// Finds the engine's socket and state directory, and makes sure that nobody else has them.
@@ -277,12 +311,17 @@ fn lock(socket: &Path, folder: &Path) -> Result<File, StartError> {
         socket: socket.to_owned(),
         source,
     };
-    let lock = File::create(socket.with_extension("lock")).map_err(failed)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(place::lock_path(socket))
+        .map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::Error(error)) => Err(failed(error)),
         Err(TryLockError::WouldBlock) => {
-            let card = fs::read(socket.with_extension("json"))
+            let card = fs::read(place::card_path(socket))
                 .ok()
                 .and_then(|bytes| serde_json::from_slice::<Card>(&bytes).ok());
             Err(StartError::Served {
@@ -293,16 +332,12 @@ fn lock(socket: &Path, folder: &Path) -> Result<File, StartError> {
     }
 }
 
-/// Removes the private directories of embedded engines whose process is gone.
+/// Removes the private directories of embedded engines that are gone: nobody holds their lock.
 fn remove_orphans(all: &Path) {
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let mut parts = name.split('-').map(str::parse::<u64>);
-        let (Some(Ok(pid)), Some(Ok(started))) = (parts.next(), parts.next()) else {
-            continue;
-        };
-        let alive = u32::try_from(pid).ok().and_then(start_time) == Some(started);
+        // Held by the engine that uses the directory, in whichever PID namespace it runs.
+        let lock = File::open(entry.path().join("lock"));
+        let alive = lock.is_ok_and(|lock| lock.try_lock().is_err());
         if !alive && let Err(error) = fs::remove_dir_all(entry.path()) {
             tracing::warn!(%error, path = %entry.path().display(), "a leftover cannot be removed");
         }
@@ -310,7 +345,7 @@ fn remove_orphans(all: &Path) {
 }
 
 /// When a process started, in clock ticks since boot; tells it from a later one of the same number. Field 22 of
-/// `/proc/<pid>/stat` (`proc_pid_stat(5)`); where there is no `/proc` no leftover is ever removed.
+/// `/proc/<pid>/stat` (`proc_pid_stat(5)`); 0 where there is no `/proc`.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;

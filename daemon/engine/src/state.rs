@@ -4,18 +4,21 @@
 //! ```text
 //! <state>/lock                                held while an engine uses the directory
 //! <state>/state.json                          id, and the last number given per plugin
-//! <state>/store/tmp*                          copies in the making
-//! <state>/store/<plugin>/<n>-<digest>/        a version's own directory: the image, links to what it needs
-//! <state>/store/<plugin>/<n>-<digest>.json    the version's record, written when it was accepted or rejected
-//! <state>/store/needed/<digest>/              copies of needed libraries
+//! <state>/store/<id>/tmp*                         files in the making
+//! <state>/store/<id>/<plugin>/<n>-<digest>/       a version's own directory: the image, links to what it needs
+//! <state>/store/<id>/<plugin>/<n>-<digest>.json   the version's record, written when it was accepted or rejected
+//! <state>/store/<id>/needed/<digest>/             copies of needed libraries
 //! ```
+//!
+//! The id is part of every path: the loader knows libraries by name, so a name that was given once must never stand for
+//! another image, also after somebody removed `state.json` and the numbers began anew.
 //!
 //! A number is written down before it is used, by a rename, so that a kill at any instant leaves the old file or the
 //! new one and no number is ever given twice. The machine losing power is not guarded against.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use plugind_wire::place::{PlaceError, private_dir};
@@ -61,19 +64,30 @@ impl State {
                 source,
             })
         };
-        let lock = File::create(dir.join("lock")).map_err(failed)?;
+        let lock = dir.join("lock");
+        let mut lock = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(lock)
+            .map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => {}
+            Ok(()) => {
+                lock.set_len(0).map_err(failed)?;
+                write!(lock, "{}", std::process::id()).map_err(failed)?;
+            }
             Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = lock.read_to_string(&mut pid);
                 return Err(StartError::StateInUse {
                     path: dir.to_owned(),
+                    pid,
                 });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        fs::create_dir_all(dir.join("store")).map_err(failed)?;
         refuse_noexec(dir)?;
-        remove_leftovers(&dir.join("store")).map_err(failed)?;
         let path = dir.join("state.json");
         let numbers = match read_json::<Numbers>(&path) {
             Ok(Some(numbers)) if numbers.schema == SCHEMA => numbers,
@@ -96,7 +110,9 @@ impl State {
             numbers,
             _lock: lock,
         };
+        fs::create_dir_all(state.store()).map_err(failed)?;
         state.save().map_err(|error| failed(error.source))?;
+        remove_leftovers(&state.store()).map_err(failed)?;
         Ok(state)
     }
 
@@ -107,7 +123,7 @@ impl State {
 
     /// Where images are kept.
     pub(crate) fn store(&self) -> PathBuf {
-        self.dir.join("store")
+        self.dir.join("store").join(&self.numbers.id)
     }
 
     /// Gives the plugin's next number, which is on disk when this returns.
@@ -123,7 +139,7 @@ impl State {
     }
 
     fn save(&self) -> Result<(), WriteError> {
-        write_json(&self.dir.join("state.json"), &self.numbers)
+        write_json(&self.dir.join("state.json"), &self.store(), &self.numbers)
     }
 
     /// The directory that a version of this number and content has to itself.
@@ -141,7 +157,8 @@ impl State {
         digest: &Digest,
         record: &T,
     ) -> Result<(), WriteError> {
-        write_json(&record_path(&self.version_dir(version, digest)), record)
+        let path = record_path(&self.version_dir(version, digest));
+        write_json(&path, &self.store(), record)
     }
 
     /// The records of earlier runs that can still be read, in no particular order. One that cannot is left alone.
@@ -155,18 +172,21 @@ impl State {
     }
 }
 
-/// A plugin's folder in the store. Names from a file are free text, so what is unusual in a folder's name is replaced;
-/// two plugins that then share a folder still differ by number and digest, or fail to stage and say so.
+/// A plugin's folder in the store. Names from a file are free text, so unusual bytes are percent-encoded, and a name
+/// too long for a folder is cut and told apart by its hash: no two plugins share a folder.
 fn plugin_dir(plugin: &str) -> String {
-    let plain: String = plugin
-        .chars()
-        .take(64)
-        .map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
-            _ => '_',
-        })
-        .collect();
-    format!("p-{plain}")
+    let mut dir = String::from("p-");
+    for byte in plugin.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => dir.push(byte.into()),
+            _ => dir.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    if dir.len() > 100 {
+        dir.truncate(80);
+        dir = format!("{dir}~{}", Digest::of(plugin.as_bytes()).short());
+    }
+    dir
 }
 
 fn record_path(version_dir: &Path) -> PathBuf {
@@ -204,11 +224,20 @@ fn refuse_noexec(dir: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Removes copies that an engine which was killed left half made. Only the holder of the lock comes here.
+/// Removes what an engine that was killed left half made: temporary files, and versions without a record, which were
+/// never announced. Only the holder of the lock comes here.
 fn remove_leftovers(store: &Path) -> io::Result<()> {
     for entry in fs::read_dir(store)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with("tmp") {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("tmp") {
             fs::remove_file(entry.path())?;
+        } else if name.starts_with("p-") {
+            for version in fs::read_dir(entry.path())?.flatten() {
+                if version.path().is_dir() && !record_path(&version.path()).exists() {
+                    fs::remove_dir_all(version.path())?;
+                }
+            }
         }
     }
     Ok(())
@@ -222,10 +251,11 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     }
 }
 
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), WriteError> {
+/// Writes the file whole or not at all, by way of a temporary one in `store`.
+fn write_json<T: Serialize>(path: &Path, store: &Path, value: &T) -> Result<(), WriteError> {
     let write = || {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut temporary = tempfile::Builder::new().prefix("tmp").tempfile_in(dir)?;
+        fs::create_dir_all(store)?;
+        let mut temporary = tempfile::Builder::new().prefix("tmp").tempfile_in(store)?;
         serde_json::to_writer(&mut temporary, value)?;
         temporary.persist(path).map_err(|error| error.error)?;
         Ok(())
@@ -257,6 +287,28 @@ mod tests {
         let mut state = State::open(&path).unwrap();
         assert_eq!(state.id(), id);
         assert_eq!(state.next("hello").unwrap().number, 3);
+        let store = state.store();
+        drop(state);
+        fs::remove_file(path.join("state.json")).unwrap();
+        let state = State::open(&path).unwrap();
+        assert_ne!(
+            state.store(),
+            store,
+            "numbers that begin anew need paths of their own"
+        );
+    }
+
+    #[test]
+    fn no_two_plugins_share_a_folder() {
+        let long = "x".repeat(300);
+        let names = ["a_b", "a.b", "a b", "a%b", "a%2eb", "ä", &long, &long[1..]];
+        let dirs: std::collections::HashSet<_> =
+            names.iter().map(|name| plugin_dir(name)).collect();
+        assert_eq!(dirs.len(), names.len());
+        assert!(
+            dirs.iter()
+                .all(|dir| dir.len() <= 100 && !dir.contains('/'))
+        );
     }
 
     #[test]

@@ -23,6 +23,12 @@ pub(crate) struct Tracked {
     pub(crate) settled: Option<Identity>,
     /// What was rejected last; the same state is not looked at again.
     rejected: Option<Option<Identity>>,
+    /// Its place among what was found at the start, until it has a number or lost the place.
+    turn: Option<usize>,
+    /// It is copied once more only to be sure that no write hid behind equal times.
+    confirming: bool,
+    /// The copy that came back last was such a one.
+    confirmed: bool,
 }
 
 enum Phase {
@@ -32,7 +38,8 @@ enum Phase {
         next: Instant,
     },
     Copying {
-        again: bool,
+        /// What was heard meanwhile that may matter.
+        heard: Option<Change>,
     },
     Absent,
 }
@@ -50,9 +57,11 @@ impl Loop {
         self.note_problems(&layout);
         let now = Instant::now();
         for found in layout.artifacts {
-            self.track(&found.lane, &found.path)
-                .settling(&found.path, now);
-            self.look_at(&found.path, now, true);
+            let turn = self.turns.give();
+            let tracked = self.track(&found.lane, &found.path);
+            tracked.turn = Some(turn);
+            tracked.settling(&found.path, now);
+            self.look_at(&found.path, now);
         }
     }
 
@@ -104,7 +113,11 @@ impl Loop {
     fn hint(&mut self, lane: &str, path: &Path, change: Change) {
         let now = Instant::now();
         let known = self.tracked.contains_key(path);
-        if !known && (change == Change::Vanished || lanes::is_alias(path)) {
+        if lanes::is_alias(path) {
+            self.forget(path);
+            return;
+        }
+        if !known && change == Change::Vanished {
             return;
         }
         let tracked = self.track(lane, path);
@@ -113,7 +126,10 @@ impl Loop {
                 settling.hear(change, now);
                 *next = now;
             }
-            Phase::Copying { again } => *again = true,
+            Phase::Copying { heard } => {
+                let before = heard.filter(|before| before.is_content());
+                *heard = before.or(Some(change));
+            }
             Phase::Absent if change == Change::Vanished => {}
             Phase::Idle | Phase::Absent => {
                 if tracked.wants_a_look(path, change) {
@@ -131,6 +147,9 @@ impl Loop {
                 phase: Phase::Idle,
                 settled: None,
                 rejected: None,
+                turn: None,
+                confirming: false,
+                confirmed: false,
             })
     }
 
@@ -154,14 +173,16 @@ impl Loop {
     /// Looks at every file that is due.
     pub(crate) fn look_at_due(&mut self) {
         let now = Instant::now();
-        let due: Vec<_> = self
+        let mut due: Vec<_> = self
             .tracked
             .iter()
             .filter(|(_, tracked)| matches!(&tracked.phase, Phase::Settling { next, .. } if *next <= now))
-            .map(|(path, _)| path.clone())
+            .map(|(path, tracked)| (tracked.turn.unwrap_or(usize::MAX), path.clone()))
             .collect();
-        for path in due {
-            self.look_at(&path, now, false);
+        // Those found at the start in the order of their age.
+        due.sort();
+        for (_, path) in due {
+            self.look_at(&path, now);
         }
         let due: Vec<_> = self
             .opening
@@ -174,21 +195,30 @@ impl Loop {
         }
     }
 
-    fn look_at(&mut self, path: &Path, now: Instant, at_start: bool) {
+    fn look_at(&mut self, path: &Path, now: Instant) {
         let Some(tracked) = self.tracked.get_mut(path) else {
             return;
         };
-        let Phase::Settling { settling, next } = &mut tracked.phase else {
+        let Phase::Settling { settling, .. } = &mut tracked.phase else {
             return;
         };
-        match settling.look(now) {
-            Look::Again(at) => *next = at,
+        let look = settling.look(now);
+        if !matches!(look, Look::Settled(_) | Look::Quiet(_))
+            && let Some(turn) = tracked.turn.take()
+        {
+            self.give_up_turn(turn);
+        }
+        let Some(tracked) = self.tracked.get_mut(path) else {
+            return;
+        };
+        match look {
+            Look::Again(at) | Look::Quiet(at) => tracked.look_at(at),
             Look::Settled(settled) => {
-                tracked.phase = Phase::Copying { again: false };
+                tracked.phase = Phase::Copying { heard: None };
                 let source = Source::Watched {
                     path: path.to_owned(),
                     lane: tracked.lane.clone(),
-                    turn: at_start.then(|| self.turns.give()),
+                    turn: tracked.turn.take(),
                 };
                 self.submit_copy(source, settled);
             }
@@ -255,23 +285,58 @@ impl Loop {
         let Some(tracked) = self.tracked.get_mut(path) else {
             return;
         };
-        let again = matches!(tracked.phase, Phase::Copying { again: true });
+        let heard = match tracked.phase {
+            Phase::Copying { heard } => heard,
+            _ => None,
+        };
         tracked.phase = Phase::Idle;
         tracked.rejected = None;
+        tracked.confirmed = std::mem::take(&mut tracked.confirming);
         if copied.is_some() {
             tracked.settled = copied;
             self.catalogue.rejected_files.remove(path);
         }
         // What was heard while it was copied may have come before the copy was proved, and then says nothing new.
-        if again && tracked.settled != settle::identity(path) {
+        let Some(heard) = heard else { return };
+        let now = settle::identity(path);
+        if tracked.settled != now {
             tracked.settling(path, Instant::now());
+        } else if heard.is_content() && now.is_some_and(|now| now.may_hide_a_write()) {
+            tracked.settling(path, Instant::now());
+            tracked.confirming = true;
         }
     }
 
-    /// The artifact changed while it was copied: it is looked at again.
-    pub(crate) fn look_again(&mut self, path: &Path, heard: Instant) {
+    /// Whether the copy that has just come back was made only to be sure.
+    pub(crate) fn was_confirming(&mut self, path: &Path) -> bool {
+        self.tracked
+            .get_mut(path)
+            .is_some_and(|tracked| std::mem::take(&mut tracked.confirmed))
+    }
+
+    /// The copy could not be used: the same file is tried again at the next scan.
+    pub(crate) fn forget_copy(&mut self, path: &Path) {
         if let Some(tracked) = self.tracked.get_mut(path) {
-            tracked.settling(path, heard);
+            tracked.settled = None;
+        }
+    }
+
+    /// The name is no artifact any more.
+    fn forget(&mut self, path: &Path) {
+        if let Some(turn) = self.tracked.remove(path).and_then(|tracked| tracked.turn) {
+            self.give_up_turn(turn);
+        }
+        self.catalogue.artifacts.remove(path);
+        self.catalogue.rejected_files.remove(path);
+    }
+
+    /// The artifact changed while it was copied: it is looked at again.
+    pub(crate) fn look_again(&mut self, path: &Path, heard: Instant, content_changed: bool) {
+        if let Some(tracked) = self.tracked.get_mut(path) {
+            tracked.phase = Phase::Settling {
+                settling: Box::new(Settling::again(path.to_owned(), heard, content_changed)),
+                next: Instant::now(),
+            };
         }
     }
 
@@ -293,7 +358,7 @@ impl Loop {
             return;
         };
         let reason = match settling.look(now) {
-            Look::Again(at) => {
+            Look::Again(at) | Look::Quiet(at) => {
                 *next = at;
                 return;
             }
@@ -331,6 +396,13 @@ impl Loop {
 }
 
 impl Tracked {
+    /// Sets the time of the next look.
+    fn look_at(&mut self, at: Instant) {
+        if let Phase::Settling { next, .. } = &mut self.phase {
+            *next = at;
+        }
+    }
+
     /// Starts to settle, now.
     fn settling(&mut self, path: &Path, now: Instant) -> &mut Settling {
         self.phase = Phase::Settling {

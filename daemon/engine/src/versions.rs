@@ -13,7 +13,7 @@ use plugind_wire::status::{self, Outcome, Probe};
 
 use crate::catalogue::{Artifact, Progress, Version};
 use crate::engine::Loop;
-use crate::events::{of_file, of_version};
+use crate::events::of_version;
 use crate::inspect::{Inspected, declared};
 use crate::lanes;
 use crate::stage::{Copied, Copying, StageError, Staged, place};
@@ -28,32 +28,59 @@ const PROC_MACRO: &str = "__rustc_proc_macro_decls_";
 pub(crate) struct Turns {
     given: usize,
     next: usize,
-    held: BTreeMap<usize, Held>,
+    /// What is done before its turn; nothing for a file that lost its place.
+    held: BTreeMap<usize, Option<Held>>,
+    deadline: Option<Instant>,
 }
 
 type Held = (Source, Result<Copying, StageError>);
 
+/// A file that is not finished so long after the start loses its place in the order.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 impl Turns {
     /// The next place in the order.
     pub(crate) fn give(&mut self) -> usize {
+        self.deadline
+            .get_or_insert_with(|| Instant::now() + PATIENCE);
         self.given += 1;
         self.given - 1
     }
 
-    /// Everything found at the start was copied or turned down.
+    /// Everything found at the start has a number or lost its place.
     pub(crate) fn are_over(&self) -> bool {
         self.next == self.given
     }
 
-    /// What may go on now that this copy is done.
-    fn take(&mut self, turn: usize, held: Held) -> Vec<Held> {
+    /// When the rest loses its place; nothing when there is no rest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| !self.are_over())
+    }
+
+    /// What may go on now that this place in the order is done, or lost.
+    fn take(&mut self, turn: usize, held: Option<Held>) -> Vec<Held> {
+        if turn < self.next {
+            return held.into_iter().collect();
+        }
         self.held.insert(turn, held);
         let mut free = Vec::new();
         while let Some(held) = self.held.remove(&self.next) {
             self.next += 1;
-            free.push(held);
+            free.extend(held);
         }
         free
+    }
+
+    /// What may go on if the deadline has passed: everything that is held, in order.
+    fn take_late(&mut self, now: Instant) -> Vec<Held> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Vec::new();
+        }
+        self.next = self.given;
+        std::mem::take(&mut self.held)
+            .into_values()
+            .flatten()
+            .collect()
     }
 }
 
@@ -84,23 +111,39 @@ impl Loop {
                     Source::Opened { .. } => None,
                 };
                 let free = match turn {
-                    Some(turn) => self.turns.take(turn, (source, result)),
+                    // It changed while it was copied, and comes again.
+                    Some(turn) if matches!(result, Ok(Copying::Changed { .. })) => {
+                        self.give_up_turn(turn);
+                        vec![(source, result)]
+                    }
+                    Some(turn) => self.turns.take(turn, Some((source, result))),
                     None => vec![(source, result)],
                 };
-                for (source, result) in free {
-                    self.copied(source, result);
-                }
+                self.copied_all(free);
             }
             Finished::Inspected(inspected) => self.defer(*inspected),
             Finished::Probed(probed) => self.ready.push(*probed),
             Finished::Rejected(rejected) => {
-                let (staged, error) = *rejected;
-                let id = staged.version.clone();
-                let timings = timings(&staged, Duration::ZERO, Duration::ZERO, None);
-                self.catalogue
-                    .change(&id, |version| version.shown.timings_us = timings);
-                self.reject(&id, Stage::Inspect, &sentence(&error));
+                self.reject(&rejected.version, rejected.stage, &rejected.reason);
             }
+        }
+    }
+
+    /// A file that was found at the start is not finished yet, or never will be: the younger ones go on.
+    pub(crate) fn give_up_turn(&mut self, turn: usize) {
+        let free = self.turns.take(turn, None);
+        self.copied_all(free);
+    }
+
+    /// Files found at the start that are still not finished lose their place.
+    pub(crate) fn end_late_turns(&mut self) {
+        let free = self.turns.take_late(Instant::now());
+        self.copied_all(free);
+    }
+
+    fn copied_all(&mut self, copies: Vec<Held>) {
+        for (source, result) in copies {
+            self.copied(source, result);
         }
     }
 
@@ -110,8 +153,8 @@ impl Loop {
                 self.copied_from(&path, Some(copied.settled.identity));
                 self.watched(&path, &lane, *copied);
             }
-            (Source::Watched { path, .. }, Ok(Copying::Changed { heard })) => {
-                self.look_again(&path, heard);
+            (Source::Watched { path, .. }, Ok(Copying::Changed { heard, content })) => {
+                self.look_again(&path, heard, content);
             }
             (Source::Watched { path, lane, .. }, Err(error)) => {
                 self.copied_from(&path, None);
@@ -152,23 +195,20 @@ impl Loop {
             .and_then(|versions| versions.newest_from(path));
         if let Some(newest) = newest
             && newest.shown.digest == copied.digest
+            && newest.shown.image.exists()
         {
             let event = of_version(Kind::Unchanged, newest);
-            self.tell(event);
+            // A copy that was made only to be sure is no news.
+            if !self.was_confirming(path) {
+                self.tell(event);
+            }
             return;
         }
         match place(copied, &plugin, &mut self.state) {
             Ok(staged) => self.examine(staged, Some(lane)),
-            Err((version, error)) => {
-                let mut event = of_file(
-                    Kind::Rejected,
-                    path,
-                    Some(lane),
-                    Some((Stage::Stage, &sentence(&error))),
-                );
-                event.plugin = Some(plugin);
-                event.version = version.map(|version| version.number);
-                self.tell(event);
+            Err((_, error)) => {
+                self.forget_copy(path);
+                self.reject_file(path, lane, Stage::Stage, &sentence(&error));
             }
         }
     }
@@ -230,7 +270,11 @@ impl Loop {
             },
         });
         let probe = !raw || self.is_wanted(&staged.version);
-        self.workers.submit(Job::Examine { staged, probe });
+        self.workers.submit(Job::Examine {
+            staged,
+            probe,
+            store: self.state.store(),
+        });
     }
 
     /// Whether a client follows the plugin or waits for this version.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, TrySendError, bounded};
+use crossbeam_channel::{Receiver, TrySendError, bounded, never};
 use notify::event::{
     AccessKind, AccessMode, CreateKind, EventKind, MetadataKind, ModifyKind, RenameMode,
 };
@@ -56,6 +56,13 @@ pub(crate) enum Change {
     Scanned,
 }
 
+impl Change {
+    /// Whether it is about what the name stands for, not about its attributes.
+    pub(crate) fn is_content(self) -> bool {
+        matches!(self, Self::Appeared | Self::Written | Self::Vanished)
+    }
+}
+
 /// The watched directories.
 pub(crate) struct Watch {
     watcher: Option<RecommendedWatcher>,
@@ -73,7 +80,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts without watched directories. `poll` leaves the system's events unused.
     pub(crate) fn new(poll: bool) -> Self {
-        let (sender, events) = bounded(HINTS);
+        let (sender, received) = bounded(HINTS);
         let overflowed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&overflowed);
         // The handler never blocks: `watch` waits for the thread that runs it.
@@ -98,8 +105,9 @@ impl Watch {
             }
         };
         Self {
+            // Without a watcher nobody holds the sending side, and a closed channel would be ready for ever.
+            events: if watcher.is_some() { received } else { never() },
             watcher,
-            events,
             overflowed,
             watched: HashMap::new(),
             lanes: HashMap::new(),
@@ -190,7 +198,7 @@ impl Watch {
     }
 
     /// What an event of [`Watch::events`] asks to look at.
-    pub(crate) fn hints(&self, event: &notify::Event) -> Vec<Hint> {
+    pub(crate) fn hints(&mut self, event: &notify::Event) -> Vec<Hint> {
         if event.need_rescan()
             || event.kind == EventKind::Other
             || self.overflowed.swap(false, Ordering::SeqCst)
@@ -216,11 +224,14 @@ impl Watch {
         hints
     }
 
-    fn hint(&self, path: &Path, change: Change, kind: EventKind, hints: &mut Vec<Hint>) {
+    fn hint(&mut self, path: &Path, change: Change, kind: EventKind, hints: &mut Vec<Hint>) {
         if self.watched.contains_key(path) {
             // A watched directory itself was removed, moved, or had its mode changed.
-            let directory_changed = change != Change::Written;
-            if directory_changed {
+            if matches!(change, Change::Vanished | Change::Appeared) {
+                // A new directory of the same name may have the same inode; its watch is gone all the same.
+                self.watched.remove(path);
+            }
+            if change != Change::Written {
                 hints.push(Hint::Everything);
             }
             return;

@@ -3,13 +3,16 @@
 //! A job's result comes back as a message; jobs wait in the engine's own queue, so handing one over never blocks.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use plugind_wire::{Digest, VersionId};
+use plugind_wire::event::Stage;
+use plugind_wire::{Digest, VersionId, sentence};
 
-use crate::inspect::{InspectError, Inspected, inspect};
+use crate::inspect::{Inspected, inspect};
+use crate::needed;
 use crate::probe::{Probed, probe};
 use crate::settle::Settled;
 use crate::stage::{Copying, StageError, Staged, copy, revive};
@@ -34,6 +37,8 @@ pub(crate) enum Job {
         staged: Staged,
         /// False leaves it inspected: a raw plugin nobody has asked for yet.
         probe: bool,
+        /// The store.
+        store: PathBuf,
     },
     /// Take a version whose examination stopped at the probe through all of it.
     ExamineAgain {
@@ -76,7 +81,17 @@ pub(crate) enum Finished {
     /// Of a whole examination.
     Probed(Box<Probed>),
     /// Of an examination that found a reason.
-    Rejected(Box<(Staged, InspectError)>),
+    Rejected(Box<Rejected>),
+}
+
+/// A version that was turned down.
+pub(crate) struct Rejected {
+    /// Which.
+    pub(crate) version: VersionId,
+    /// Where.
+    pub(crate) stage: Stage,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// The threads and what waits for them.
@@ -159,27 +174,76 @@ impl Drop for Workers {
     }
 }
 
+/// Runs a job. Its input is untrusted; a defect in its reading ends the job and not the thread.
 fn run(job: Job) -> Finished {
     match job {
         Job::Copy {
             source,
             settled,
             store,
-        } => Finished::Copied(source, copy(settled, &store)),
-        Job::Examine { staged, probe } => examine(staged, probe),
+        } => {
+            let copied = catch_unwind(AssertUnwindSafe(|| copy(settled, &store)));
+            Finished::Copied(source, copied.unwrap_or(Err(StageError::Panicked)))
+        }
+        Job::Examine {
+            staged,
+            probe,
+            store,
+        } => {
+            let version = staged.version.clone();
+            guarded(version, || {
+                link_needed(&staged, &store)?;
+                examine(staged, probe)
+            })
+        }
         Job::ExamineAgain {
             version,
             digest,
             image,
             artifact,
-        } => examine(revive(version, digest, image, artifact), true),
+        } => guarded(version.clone(), || {
+            examine(revive(version, digest, image, artifact), true)
+        }),
     }
 }
 
-fn examine(staged: Staged, wanted: bool) -> Finished {
+type Examined = Result<Finished, Box<Rejected>>;
+
+fn guarded(version: VersionId, examine: impl FnOnce() -> Examined) -> Finished {
+    catch_unwind(AssertUnwindSafe(examine))
+        .unwrap_or_else(|_| {
+            Err(Box::new(Rejected {
+                version,
+                stage: Stage::Inspect,
+                reason: "plugind panicked over it; please report this, with the file".to_owned(),
+            }))
+        })
+        .unwrap_or_else(Finished::Rejected)
+}
+
+fn link_needed(staged: &Staged, store: &Path) -> Result<(), Box<Rejected>> {
+    let (Ok(elf), Some(dir)) = (&staged.elf, staged.image.parent()) else {
+        return Ok(());
+    };
+    needed::link(elf, &staged.artifact, dir, &staged.own, store)
+        .map_err(|error| reject(staged, Stage::Stage, &error))
+}
+
+fn examine(staged: Staged, wanted: bool) -> Examined {
     match inspect(staged) {
-        Ok(inspected) if wanted => Finished::Probed(Box::new(probe(inspected))),
-        Ok(inspected) => Finished::Inspected(Box::new(inspected)),
-        Err(rejected) => Finished::Rejected(rejected),
+        Ok(inspected) if wanted => Ok(Finished::Probed(Box::new(probe(inspected)))),
+        Ok(inspected) => Ok(Finished::Inspected(Box::new(inspected))),
+        Err(rejected) => {
+            let (staged, error) = *rejected;
+            Err(reject(&staged, Stage::Inspect, &error))
+        }
     }
+}
+
+fn reject(staged: &Staged, stage: Stage, error: &dyn std::error::Error) -> Box<Rejected> {
+    Box::new(Rejected {
+        version: staged.version.clone(),
+        stage,
+        reason: sentence(error),
+    })
 }

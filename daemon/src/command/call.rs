@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use crossbeam_channel::RecvTimeoutError;
 use plugind_client::{
-    Client, ClientEvent, Digest, Inscription, Plugin, Reader, SymbolTable, VersionId,
+    Client, ClientEvent, Digest, Inscription, Plugin, Reader, Status, SymbolTable, VersionId,
     report_fatal_signals,
 };
 use plugind_wire::SCHEMA;
@@ -39,7 +39,13 @@ pub(crate) fn run(args: &Call, place: &PlaceArgs) -> Result<ExitCode> {
         printed: None,
     };
     match (number, args.watch) {
-        (Some(number), _) => {
+        (Some(_), true) => {
+            return Err(Failure::Usage(
+                "one version never changes; leave out either its number or --watch".to_owned(),
+            )
+            .into());
+        }
+        (Some(number), false) => {
             let client = place::connect(place, false)?;
             caller.print(&*client.version(name, number)?)?;
         }
@@ -47,7 +53,8 @@ pub(crate) fn run(args: &Call, place: &PlaceArgs) -> Result<ExitCode> {
             let client = place::connect(place, false)?;
             let plugin = client.plugin_if_built(name)?;
             let plugin = plugin.map_or_else(|| Err(why_nothing(&client, name)), Ok)?;
-            caller.call_in(&mut client.reader(), &plugin)?;
+            let mut reader = client.reader();
+            caller.call_in(&mut reader, &plugin)?;
         }
         (None, true) => watch(&mut caller, name, place)?,
     }
@@ -58,7 +65,7 @@ pub(crate) fn run(args: &Call, place: &PlaceArgs) -> Result<ExitCode> {
 fn parse(plugin: &str) -> Result<(&str, Option<u64>)> {
     match plugin.rsplit_once('@') {
         None => Ok((plugin, None)),
-        Some((name, number)) => match number.parse() {
+        Some((name, number)) => match number.trim_start_matches('v').parse() {
             Ok(number) => Ok((name, Some(number))),
             Err(_) => Err(Failure::Usage(format!(
                 "`{number}` is no version number; `plugind status` lists the versions of {name}"
@@ -81,21 +88,45 @@ fn why_nothing(client: &Client, name: &str) -> anyhow::Error {
         ))
         .into();
     }
+    let file = status
+        .rejected_files
+        .iter()
+        .find(|file| stem(&file.path) == name);
+    if let Some(file) = file {
+        return Failure::Rejected(format!(
+            "{} was rejected: {}",
+            file.path.display(),
+            file.reason
+        ))
+        .into();
+    }
+    Failure::Unknown(format!(
+        "there is no plugin {name} in {}; {}",
+        status.folder.display(),
+        there_is(&status)
+    ))
+    .into()
+}
+
+/// The plugins that there are, or what to do to have one.
+fn there_is(status: &Status) -> String {
     let names: Vec<_> = status
         .plugins
         .iter()
         .map(|plugin| plugin.plugin.as_str())
         .collect();
-    let there_is = if names.is_empty() {
-        "no plugin has been built there yet".to_owned()
+    if names.is_empty() {
+        "none has been built there; a plugin's Cargo.toml says crate-type = [\"cdylib\"]".to_owned()
     } else {
         format!("there are: {}", names.join(", "))
-    };
-    Failure::Unknown(format!(
-        "there is no plugin {name} in {}; {there_is}",
-        status.folder.display()
-    ))
-    .into()
+    }
+}
+
+/// The name that a file would have as a plugin.
+fn stem(path: &std::path::Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split(".so").next().unwrap_or_default();
+    stem.strip_prefix("lib").unwrap_or(stem).to_owned()
 }
 
 /// Waits for an engine and a first version, then calls for ever.
@@ -105,7 +136,10 @@ fn watch(caller: &mut Caller<'_>, name: &str, place: &PlaceArgs) -> Result<()> {
     let plugin = match client.plugin_if_built(name) {
         Ok(Some(plugin)) => plugin,
         Ok(None) => {
-            eprintln!("plugind: waiting for a first version of {name}");
+            let there_is = client
+                .status()
+                .map_or_else(|_| String::new(), |status| there_is(&status));
+            eprintln!("plugind: waiting for a first version of {name}; {there_is}");
             client.plugin(name)?
         }
         Err(error) => {
@@ -114,14 +148,32 @@ fn watch(caller: &mut Caller<'_>, name: &str, place: &PlaceArgs) -> Result<()> {
         }
     };
     let mut reader = client.reader();
+    let mut complained = None;
     loop {
-        caller.call_in(&mut reader, &plugin)?;
+        // A version without the function is told once, and the next one may have it.
+        if let Err(error) = caller.call_in(&mut reader, &plugin) {
+            if error.downcast_ref::<Failure>().is_none() {
+                return Err(error);
+            }
+            let complaint = plugind_wire::sentence(error.as_ref());
+            if complained.as_ref() != Some(&complaint) {
+                eprintln!("plugind: {complaint}");
+                complained = Some(complaint);
+            }
+        }
         loop {
             match events.recv_timeout(AGAIN) {
                 Ok(ClientEvent::Swapped { .. }) | Err(RecvTimeoutError::Timeout) => break,
                 Ok(ClientEvent::Refused { version, reason }) => {
                     eprintln!("plugind: refused {version}: {reason}");
                 }
+                Ok(ClientEvent::Disconnected) => {
+                    eprintln!(
+                        "plugind: the engine is gone; {} goes on",
+                        plugin.current().version()
+                    );
+                }
+                Ok(ClientEvent::Connected) => eprintln!("plugind: the engine is back"),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -136,8 +188,9 @@ fn patient_client(args: &PlaceArgs) -> Result<Client> {
         if let Found::Engine { socket, folder } = place::find(args)? {
             let builder = Client::builder(folder.unwrap_or_else(|| ".".into()))
                 .socket(&socket)
+                .program("plugind call")
                 .deadline(Duration::MAX);
-            if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+            if plugind_wire::place::connect(&socket).is_ok() {
                 return Ok(builder.connect()?);
             }
         }
@@ -206,6 +259,14 @@ impl Caller<'_> {
 
     fn call(&mut self, table: &SymbolTable) -> Result<i64> {
         type Function = unsafe extern "C" fn(i64, i64, i64, i64, i64, i64) -> i64;
+        if table.is_variable(&self.function.to_string_lossy()) {
+            return Err(Failure::Usage(format!(
+                "`{}` of {} is a static; only functions can be called",
+                self.function.to_string_lossy(),
+                table.version()
+            ))
+            .into());
+        }
         // SAFETY: the user vouches for the function's type on the command line, as `plugind call --help` says. A
         // function of fewer integers ignores the registers of the others, on the platforms that plugind runs on.
         let function = unsafe { table.lookup::<Function>(self.function) }

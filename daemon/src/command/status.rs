@@ -9,6 +9,7 @@ use plugind_wire::status::{Outcome, Plugin, Probe, Use, Version};
 
 use super::{print, print_json};
 use crate::cli::{self, PlaceArgs};
+use crate::exit::plain;
 use crate::place;
 
 /// Versions of a plugin that the page shows, newest first.
@@ -37,18 +38,21 @@ fn page(status: &Status) -> String {
         let _ = writeln!(page, "  warning: {warning}");
     }
     if status.plugins.is_empty() {
-        let _ = writeln!(page, "  no plugin has been built yet");
+        let _ = writeln!(
+            page,
+            "  no plugin has been built yet; a plugin's Cargo.toml says crate-type = [\"cdylib\"]"
+        );
     }
     for plugin in &status.plugins {
-        show_plugin(plugin, &mut page);
+        show_plugin(plugin, status, &mut page);
     }
     for file in &status.rejected_files {
         let _ = writeln!(
             page,
             "\n{}\n  rejected at {}: {}",
-            file.path.display(),
+            plain(&file.path.display().to_string()),
             file.stage.word(),
-            file.reason
+            plain(&file.reason)
         );
     }
     for client in &status.clients {
@@ -60,7 +64,7 @@ fn page(status: &Status) -> String {
     page
 }
 
-fn show_plugin(plugin: &Plugin, page: &mut String) {
+fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
     let raw = if plugin.raw { " (raw)" } else { "" };
     let _ = writeln!(page, "\n{}{raw}", plugin.plugin);
     for artifact in plugin.artifacts.iter().filter(|artifact| !artifact.present) {
@@ -75,7 +79,13 @@ fn show_plugin(plugin: &Plugin, page: &mut String) {
             .selected
             .iter()
             .any(|selected| selected.version == version.version);
-        show_version(version, selected, page);
+        let runs = status.clients.iter().any(|client| {
+            client
+                .plugins
+                .iter()
+                .any(|used| used.plugin == plugin.plugin && used.live == Some(version.version))
+        });
+        show_version(version, selected, runs, page);
     }
     let hidden = plugin.versions.len().saturating_sub(SHOWN);
     if hidden > 0 {
@@ -83,7 +93,11 @@ fn show_plugin(plugin: &Plugin, page: &mut String) {
     }
 }
 
-fn show_version(version: &Version, selected: bool, page: &mut String) {
+fn show_version(version: &Version, selected: bool, runs: bool, page: &mut String) {
+    let outcome = match version.outcome {
+        Outcome::Live if !runs => "was live",
+        outcome => outcome.word(),
+    };
     let mark = if selected { '*' } else { ' ' };
     let _ = write!(
         page,
@@ -91,15 +105,19 @@ fn show_version(version: &Version, selected: bool, page: &mut String) {
         version.version,
         version.semver.as_deref().unwrap_or("-"),
         version.digest.short(),
-        version.outcome.word(),
+        outcome,
         version.lane.as_deref().unwrap_or("opened by path"),
     );
-    if version.outcome != Outcome::Rejected && version.probe == Probe::NotProbed {
+    let probed = !matches!(version.probe, Probe::NotProbed | Probe::Deferred);
+    if version.outcome != Outcome::Rejected && !probed {
         let _ = write!(page, "  not probed");
     }
     let _ = writeln!(page, "  {:.1} ms", version.timings_us.total as f64 / 1e3);
-    if let (Some(stage), Some(reason)) = (version.stage, &version.reason) {
-        let _ = writeln!(page, "          rejected at {}: {reason}", stage.word());
+    if let Some(reason) = &version.reason {
+        let stage = version.stage.map_or_else(String::new, |stage| {
+            format!("rejected at {}: ", stage.word())
+        });
+        let _ = writeln!(page, "          {stage}{}", plain(reason));
     }
     for warning in &version.warnings {
         let _ = writeln!(page, "          warning: {warning}");

@@ -15,7 +15,7 @@ use plugind_wire::status::Mode;
 
 use super::{print, print_json};
 use crate::cli::{PlaceArgs, Watch};
-use crate::exit::INTERRUPTED;
+use crate::exit::{INTERRUPTED, plain};
 use crate::place::target_directory;
 
 /// Events that wait for the terminal.
@@ -47,8 +47,14 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
     let printer = thread::Builder::new()
         .name("plugind-print".to_owned())
         .spawn({
+            let (stop, exists) = (engine.stopper(), folder.path().exists());
             let folder = folder.path().display().to_string();
-            move || print_events(&events, json, &folder)
+            move || {
+                let printed = print_events(&events, json, &folder, exists);
+                // Nobody reads what happens: the command ends as any other would.
+                stop.stop("its output is closed");
+                printed
+            }
         })?;
     thread::Builder::new()
         .name("plugind-signal".to_owned())
@@ -57,12 +63,13 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
                 stop.stop("a signal asked it to");
             }
         })?;
-    engine.wait();
+    let ended = engine.wait();
     // The channel is closed now; a terminal that went away is the only way to fail.
     let printed = printer.join();
     if let Ok(Err(error)) = printed {
         return Err(error.context("cannot print events"));
     }
+    ended?;
     Ok(if ctrl_c.load(Ordering::SeqCst) {
         ExitCode::from(INTERRUPTED)
     } else {
@@ -84,19 +91,19 @@ fn listen_to_signals(interrupt: Sender<()>) -> Result<Arc<AtomicBool>> {
     Ok(ctrl_c)
 }
 
-fn print_events(events: &Receiver<Event>, json: bool, folder: &str) -> Result<()> {
+fn print_events(events: &Receiver<Event>, json: bool, folder: &str, exists: bool) -> Result<()> {
     for event in events {
         if json {
             print_json(&event)?;
         } else {
-            print(&line(&event, folder))?;
+            print(&line(&event, folder, exists))?;
         }
     }
     Ok(())
 }
 
 /// One event as people read it: time, plugin and version, what, and why.
-fn line(event: &Event, folder: &str) -> String {
+fn line(event: &Event, folder: &str, exists: bool) -> String {
     let time = event
         .time
         .to_zoned(TimeZone::system())
@@ -109,21 +116,27 @@ fn line(event: &Event, folder: &str) -> String {
     let client = event.client.as_ref().map_or_else(String::new, |client| {
         format!("{} (pid {})", client.program, client.pid)
     });
-    let reason = event.reason.as_deref().unwrap_or_default();
+    let reason = plain(event.reason.as_deref().unwrap_or_default());
     let artifact = event.artifact.as_deref().unwrap_or_default();
     let artifact = artifact
         .strip_prefix(folder)
         .map_or(artifact, |rest| rest.trim_start_matches('/'));
+    let artifact = plain(artifact);
     let digest = event
         .digest
         .map_or_else(String::new, |digest| digest.short());
     let what = match event.event {
-        Kind::Watching => format!("watching {folder}"),
+        Kind::Watching if exists => format!("watching {folder}"),
+        Kind::Watching => format!("watching {folder}, which does not exist yet"),
         Kind::Published => {
-            let total = event.timings_us.map_or(0, |timings| timings.total);
+            let timings = event.timings_us.unwrap_or_default();
+            let ms = |micros: u64| micros as f64 / 1e3;
             format!(
-                "published  {digest}  {artifact}  {:.1} ms",
-                total as f64 / 1e3
+                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1})",
+                ms(timings.total),
+                ms(timings.settle),
+                ms(timings.stage),
+                ms(timings.inspect)
             )
         }
         Kind::Unchanged => format!("unchanged  {digest}  {artifact}"),

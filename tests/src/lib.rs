@@ -1,0 +1,36 @@
+//! What the end-to-end suites stand on: places of their own, the real `plugind`, real builds, and waiting with a
+//! deadline that tells what was seen instead.
+//!
+//! The suites lie in `tests/tests`, one file per promise. Nothing here touches tracked files or shared places: every
+//! test has a [`Home`] under the temporary directory, which goes away with it.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod call;
+mod cargo;
+mod cc;
+mod daemon;
+mod elf;
+mod home;
+mod process;
+mod programs;
+mod source;
+mod tools;
+mod trace;
+mod wait;
+mod writer;
+
+pub use answer::Answer;
+pub use call::Call;
+pub use cargo::{Built, CargoProject, Linker, plugind};
+pub use cc::{answers, cc_plugin, replace};
+pub use daemon::Daemon;
+pub use elf::end_of_last_load;
+pub use home::Home;
+pub use process::{Process, Seen, Signal};
+pub use programs::{Ended, cc, connect, ended, run, rustc};
+pub use source::{modules, rust_files, tokens};
+pub use tools::{need, report, say, scratch};
+pub use trace::Trace;
+pub use wait::{DEADLINE, since_change, until};
+pub use writer::{CHUNK, Pace, write_in_chunks};

@@ -1,0 +1,42 @@
+//! Waiting for a state, with a deadline.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a suite waits before it gives up. Generous, because it only ends tests that fail.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Looks until `state` gives something: for what sends no event, such as `/proc`.
+///
+/// # Panics
+///
+/// After [`DEADLINE`], with `what`.
+pub fn until<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = state() {
+            return found;
+        }
+        assert!(
+            started.elapsed() < DEADLINE,
+            "{what}: not within {DEADLINE:?}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// When a file last changed, as an [`Instant`] of this process.
+///
+/// The change time is the kernel's own record, and making or removing a link counts as a change: for a file that cargo
+/// links into place it is the moment of the link, for a written one the moment of the last write. It can be a clock
+/// tick (up to 4 ms) early, never late, so a latency measured from it is never too small.
+pub fn since_change(file: &Metadata) -> Instant {
+    let changed =
+        SystemTime::UNIX_EPOCH + Duration::new(file.ctime() as u64, file.ctime_nsec() as u32);
+    let age = SystemTime::now()
+        .duration_since(changed)
+        .unwrap_or_default();
+    Instant::now() - age
+}
