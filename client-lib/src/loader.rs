@@ -345,7 +345,14 @@ impl Loader {
         if let Some(table) = key.as_ref().and_then(|key| self.beside.get(key)) {
             return Ok(Arc::clone(table));
         }
-        let table = Arc::new(open(announcement)?);
+        let (id, digest) = (announcement.version.clone(), announcement.digest);
+        let table = match open(announcement) {
+            Ok(table) => Arc::new(table),
+            Err(error) => {
+                self.refuse(id, digest, plugind_wire::sentence(&error));
+                return Err(error);
+            }
+        };
         if let Some(key) = key {
             self.beside.insert(key, Arc::clone(&table));
         }

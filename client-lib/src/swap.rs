@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use plugind_wire::message::{Acknowledged, Announcement, ToEngine};
-use plugind_wire::sentence;
+
+use plugind_wire::{Digest, VersionId, sentence};
 
 use crate::error::ClientError;
 use crate::event::ClientEvent;
@@ -43,19 +44,7 @@ impl Loader {
                     let followed = &mut self.followed[slot];
                     followed.tell(|| FollowNews::Refused(told.clone()));
                     followed.refused = Some(told);
-                    if let Some((_, writer)) = &self.engine {
-                        writer.send(&ToEngine::Acknowledge {
-                            version: id.clone(),
-                            digest,
-                            what: Acknowledged::Refused {
-                                reason: reason.clone(),
-                            },
-                        });
-                    }
-                    self.listeners.tell(&ClientEvent::Refused {
-                        version: id,
-                        reason,
-                    });
+                    self.refuse(id, digest, reason);
                 }
             }
         }
@@ -72,6 +61,21 @@ impl Loader {
             self.swapped(slot, table, epoch, &state);
         }
         self.look_at_readers();
+    }
+
+    /// Tells everybody of a version that could not be opened.
+    pub(crate) fn refuse(&self, version: VersionId, digest: Digest, reason: String) {
+        if let Some((_, writer)) = &self.engine {
+            writer.send(&ToEngine::Acknowledge {
+                version: version.clone(),
+                digest,
+                what: Acknowledged::Refused {
+                    reason: reason.clone(),
+                },
+            });
+        }
+        self.listeners
+            .tell(&ClientEvent::Refused { version, reason });
     }
 
     /// The announced version, open. The same content under another state directory's numbers is not opened anew.

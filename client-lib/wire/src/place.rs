@@ -253,6 +253,13 @@ pub struct Card {
 
 /// The cards of all engines that answer now, in no particular order.
 pub fn serving(runtime: &Path) -> Vec<Card> {
+    let mut cards = cards(runtime);
+    cards.retain(|card| connect(&card.socket).is_ok());
+    cards
+}
+
+/// All cards, also those that an engine left behind when it was killed.
+pub fn cards(runtime: &Path) -> Vec<Card> {
     let Ok(entries) = fs::read_dir(runtime) else {
         return Vec::new();
     };
@@ -260,7 +267,6 @@ pub fn serving(runtime: &Path) -> Vec<Card> {
         .flatten()
         .filter(|entry| entry.path().extension() == Some(OsStr::new("json")))
         .filter_map(|entry| serde_json::from_slice::<Card>(&fs::read(entry.path()).ok()?).ok())
-        .filter(|card| connect(&card.socket).is_ok())
         .collect()
 }
 

@@ -85,6 +85,14 @@ pub(crate) struct Client {
 }
 
 impl Version {
+    /// Whether the same content may stand for this version again. One that a client could not open may do better once
+    /// what it lacked is there.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.progress != Progress::Rejected
+            && self.shown.reason.is_none()
+            && self.shown.image.exists()
+    }
+
     /// Its identity.
     pub(crate) fn id(&self) -> VersionId {
         VersionId {
@@ -140,11 +148,10 @@ impl Plugin {
 
     /// The newest version of this content that was not rejected.
     fn by_content(&self, digest: &Digest) -> Option<&Arc<Version>> {
-        self.versions.values().rev().find(|version| {
-            version.shown.digest == *digest
-                && version.progress != Progress::Rejected
-                && version.shown.image.exists()
-        })
+        self.versions
+            .values()
+            .rev()
+            .find(|version| version.shown.digest == *digest && version.is_sound())
     }
 
     fn lanes(&self) -> impl Iterator<Item = &str> {

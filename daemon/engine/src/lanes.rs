@@ -98,7 +98,7 @@ impl Layout {
                 }
                 continue;
             };
-            if found.is_dir() {
+            if found.is_dir() && !is_artifact(&entry_name) {
                 if depth < 2 && is_lane(&entry_name) && path != own_store {
                     let entry_name = entry_name.to_string_lossy();
                     let lane = if depth == 0 {

@@ -22,6 +22,7 @@ mod lanes;
 mod lease;
 mod needed;
 mod options;
+mod pid_lock;
 mod probe;
 mod publish;
 mod server;

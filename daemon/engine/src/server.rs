@@ -148,7 +148,7 @@ impl Drop for Server {
 }
 
 /// Removes a socket that nobody serves any more, and nothing else: the path may be the user's choice.
-fn remove_socket(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_socket(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
         Ok(_) => Err(io::Error::other(

@@ -12,7 +12,7 @@
 //! over.
 
 use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -138,8 +138,6 @@ pub(crate) enum Look {
     Quiet(Instant),
     /// The name is gone.
     Absent,
-    /// It is no file, and will not become a plugin.
-    NotAFile,
     /// It cannot become a plugin as it is.
     Rejected {
         /// Why, and what to do.
@@ -214,7 +212,13 @@ impl Settling {
             Err(error) => return self.look_in_vain(error, now),
         };
         if !found.is_file() {
-            return Look::NotAFile;
+            return Look::Rejected {
+                reason: format!(
+                    "it is {} and no file; give it a name that is not a plugin's",
+                    kind(&found)
+                ),
+                identity: Some(Identity::of(&found)),
+            };
         }
         let identity = Identity::of(&found);
         let unchanged_since = self.note(Some(identity), now);
@@ -302,6 +306,20 @@ impl Settling {
         let next = now + self.pause;
         self.pause = (self.pause * 2).min(RETRY.1);
         Look::Again(next)
+    }
+}
+
+/// What something is that is no regular file.
+fn kind(found: &Metadata) -> &'static str {
+    let kind = found.file_type();
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starting and ending an engine.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use plugind_wire::status::Mode;
 
 use crate::engine::{Loop, Parts};
 use crate::options::Options;
+use crate::pid_lock;
 use crate::server::{self, Server, Shared};
 use crate::state::State;
 use crate::workers::Workers;
@@ -36,8 +37,8 @@ pub enum StartError {
     Served {
         /// The folder.
         folder: PathBuf,
-        /// Who.
-        pid: u32,
+        /// Who, as the lock says.
+        pid: String,
     },
     /// Somebody uses the state directory.
     #[error("process {pid} uses the state directory {} already; end it or choose another one with --state-dir", path.display())]
@@ -130,6 +131,7 @@ impl Engine {
         if fs::metadata(&folder).is_ok_and(|found| !found.is_dir()) {
             return Err(StartError::NotAFolder { path: folder });
         }
+        remove_dead_sockets(&options.runtime_dir);
         let (socket, state_dir, lock) = claim(&options)?;
         let state = State::open(&state_dir)?;
         let hello = EngineHello {
@@ -314,20 +316,29 @@ fn lock(socket: &Path, folder: &Path) -> Result<File, StartError> {
     let lock = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(place::lock_path(socket))
         .map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-        Err(TryLockError::WouldBlock) => {
-            let card = fs::read(place::card_path(socket))
-                .ok()
-                .and_then(|bytes| serde_json::from_slice::<Card>(&bytes).ok());
-            Err(StartError::Served {
-                folder: folder.to_owned(),
-                pid: card.map_or(0, |card| card.pid),
-            })
+    match pid_lock::take(lock) {
+        Ok(Ok(lock)) => Ok(lock),
+        Ok(Err(pid)) => Err(StartError::Served {
+            folder: folder.to_owned(),
+            pid,
+        }),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Removes the sockets and cards of embedded engines that ended without doing so: a card is written when its socket
+/// answers, so one whose socket refuses is nobody's.
+fn remove_dead_sockets(runtime_dir: &Path) {
+    for card in place::cards(runtime_dir) {
+        let refused = place::connect(&card.socket)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        if card.mode == Mode::Embedded && refused {
+            server::remove_card(&card.socket);
+            let _ = server::remove_socket(&card.socket);
         }
     }
 }
@@ -335,10 +346,20 @@ fn lock(socket: &Path, folder: &Path) -> Result<File, StartError> {
 /// Removes the private directories of embedded engines that are gone: nobody holds their lock.
 fn remove_orphans(all: &Path) {
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        // Held by the engine that uses the directory, in whichever PID namespace it runs.
-        let lock = File::open(entry.path().join("lock"));
-        let alive = lock.is_ok_and(|lock| lock.try_lock().is_err());
-        if !alive && let Err(error) = fs::remove_dir_all(entry.path()) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let mut parts = name.split('-').map(str::parse::<u64>);
+        let (Some(Ok(pid)), Some(Ok(started))) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        // The process may be about to take its lock; and where it is not seen, in another PID namespace, the lock tells.
+        let seen = u32::try_from(pid).ok().and_then(start_time) == Some(started);
+        let locked =
+            || File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
+        if !seen
+            && !locked()
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
             tracing::warn!(%error, path = %entry.path().display(), "a leftover cannot be removed");
         }
     }

@@ -17,8 +17,8 @@
 //! new one and no number is ever given twice. The machine losing power is not guarded against.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use plugind_wire::place::{PlaceError, private_dir};
@@ -26,6 +26,7 @@ use plugind_wire::{Digest, VersionId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::StartError;
+use crate::pid_lock;
 
 /// The layout of `state.json` and of the records.
 const SCHEMA: u32 = 1;
@@ -65,28 +66,19 @@ impl State {
             })
         };
         let lock = dir.join("lock");
-        let mut lock = File::options()
+        let lock = File::options()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
             .open(lock)
             .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {
-                lock.set_len(0).map_err(failed)?;
-                write!(lock, "{}", std::process::id()).map_err(failed)?;
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = lock.read_to_string(&mut pid);
-                return Err(StartError::StateInUse {
-                    path: dir.to_owned(),
-                    pid,
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        let lock = pid_lock::take(lock)
+            .map_err(failed)?
+            .map_err(|pid| StartError::StateInUse {
+                path: dir.to_owned(),
+                pid,
+            })?;
         refuse_noexec(dir)?;
         let path = dir.join("state.json");
         let numbers = match read_json::<Numbers>(&path) {

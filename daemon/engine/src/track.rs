@@ -222,9 +222,6 @@ impl Loop {
                 };
                 self.submit_copy(source, settled);
             }
-            Look::NotAFile => {
-                self.tracked.remove(path);
-            }
             Look::Absent => self.absent(path),
             Look::Rejected { reason, identity } => {
                 tracked.phase = Phase::Idle;
@@ -370,7 +367,6 @@ impl Loop {
                 self.submit_copy(source, settled);
                 return;
             }
-            Look::NotAFile => "it is no file; give the path of a shared object".to_owned(),
             Look::Absent => "it does not exist; check the path, or build it".to_owned(),
             Look::Rejected { reason, .. } => reason,
         };

@@ -195,7 +195,7 @@ impl Loop {
             .and_then(|versions| versions.newest_from(path));
         if let Some(newest) = newest
             && newest.shown.digest == copied.digest
-            && newest.shown.image.exists()
+            && newest.is_sound()
         {
             let event = of_version(Kind::Unchanged, newest);
             // A copy that was made only to be sure is no news.
