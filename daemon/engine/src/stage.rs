@@ -105,21 +105,28 @@ pub(crate) fn revive(
 }
 
 /// Copies and hashes a settled artifact, and proves afterwards that it was one state of it.
-pub(crate) fn copy(settled: Settled, store: &Path) -> Result<Copying, StageError> {
+///
+/// `bytes` holds the content meanwhile. Memory that was used before costs no page faults, which for a file of some
+/// megabytes take longer than everything else here.
+pub(crate) fn copy(
+    settled: Settled,
+    store: &Path,
+    bytes: &mut Vec<u8>,
+) -> Result<Copying, StageError> {
     let started = Instant::now();
     let failed = |source| StageError::Copy {
         store: store.to_owned(),
         source,
     };
-    let mut bytes = Vec::new();
-    (&settled.file).read_to_end(&mut bytes).map_err(failed)?;
+    bytes.clear();
+    (&settled.file).read_to_end(bytes).map_err(failed)?;
     // Somebody may have removed the store to free its space.
     fs::create_dir_all(store).map_err(failed)?;
     let mut temporary = tempfile::Builder::new()
         .prefix("tmp")
         .tempfile_in(store)
         .map_err(failed)?;
-    temporary.write_all(&bytes).map_err(failed)?;
+    temporary.write_all(bytes).map_err(failed)?;
     temporary
         .as_file()
         .set_permissions(Permissions::from_mode(0o400))
@@ -134,8 +141,8 @@ pub(crate) fn copy(settled: Settled, store: &Path) -> Result<Copying, StageError
         });
     }
     Ok(Copying::Done(Box::new(Copied {
-        digest: Digest::of(&bytes),
-        elf: elf::read(&bytes),
+        digest: Digest::of(bytes),
+        elf: elf::read(bytes),
         settled,
         temporary,
         took: started.elapsed(),

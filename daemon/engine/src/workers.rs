@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use plugind_wire::event::Stage;
 use plugind_wire::{Digest, VersionId, sentence};
 
@@ -19,6 +20,8 @@ use crate::stage::{Copying, StageError, Staged, copy, revive};
 
 /// Two jobs at once: a small plugin does not wait for one large copy.
 const THREADS: usize = 2;
+/// How long a thread keeps the memory of its last copy: builds come in bursts, and an idle engine is small.
+const KEPT: Duration = Duration::from_secs(20);
 
 /// Something to do.
 pub(crate) enum Job {
@@ -114,13 +117,7 @@ impl Workers {
                     (to_do.clone(), done.clone());
                 thread::Builder::new()
                     .name(format!("plugind-stage-{i}"))
-                    .spawn(move || {
-                        for job in to_do {
-                            if done.send(run(job)).is_err() {
-                                return;
-                            }
-                        }
-                    })
+                    .spawn(move || work(&to_do, &done))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -174,15 +171,38 @@ impl Drop for Workers {
     }
 }
 
+/// Runs jobs until there will be none.
+fn work(to_do: &Receiver<Job>, done: &Sender<Finished>) {
+    let mut bytes = Vec::new();
+    loop {
+        let job = if bytes.capacity() == 0 {
+            to_do.recv().ok()
+        } else {
+            match to_do.recv_timeout(KEPT) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Disconnected) => None,
+                Err(RecvTimeoutError::Timeout) => {
+                    bytes = Vec::new();
+                    continue;
+                }
+            }
+        };
+        let Some(job) = job else { return };
+        if done.send(run(job, &mut bytes)).is_err() {
+            return;
+        }
+    }
+}
+
 /// Runs a job. Its input is untrusted; a defect in its reading ends the job and not the thread.
-fn run(job: Job) -> Finished {
+fn run(job: Job, bytes: &mut Vec<u8>) -> Finished {
     match job {
         Job::Copy {
             source,
             settled,
             store,
         } => {
-            let copied = catch_unwind(AssertUnwindSafe(|| copy(settled, &store)));
+            let copied = catch_unwind(AssertUnwindSafe(|| copy(settled, &store, bytes)));
             Finished::Copied(source, copied.unwrap_or(Err(StageError::Panicked)))
         }
         Job::Examine {
