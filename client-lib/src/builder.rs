@@ -124,7 +124,7 @@ impl Builder {
     fn connect_within(self, patience: Duration) -> Result<Client, ClientError> {
         let socket = self.daemon_socket()?;
         let hello = self.hello();
-        let client = Client::start(Target::Socket(socket.clone()), hello, self.deadline)?;
+        let client = Client::launch(Target::Socket(socket.clone()), hello, self.deadline)?;
         client.await_engine(&socket, patience)?;
         Ok(client)
     }
@@ -151,7 +151,7 @@ impl Builder {
         })?;
         let stream = engine.connect().map_err(ClientError::Thread)?;
         let socket = engine.socket().to_owned();
-        let mut client = Client::start(Target::Stream(stream), self.hello(), self.deadline)?;
+        let mut client = Client::launch(Target::Stream(stream), self.hello(), self.deadline)?;
         client.keep(engine);
         client.await_engine(&socket, self.deadline)?;
         Ok(client)

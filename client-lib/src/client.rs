@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use plugind_loader::Stateful;
 use plugind_wire::VersionId;
 use plugind_wire::message::{ClientHello, EngineHello};
 use plugind_wire::place::PlaceError;
@@ -14,10 +15,12 @@ use plugind_wire::status::{Mode, Status};
 use crate::builder::Builder;
 use crate::error::ClientError;
 use crate::event::{ClientEvent, Listeners};
+use crate::instance::{InSync, Instance, Moved, Outcome};
 use crate::link::{Link, Target};
-use crate::loader::{FollowNews, Loader, Request};
+use crate::loader::Loader;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
+use crate::request::{FollowNews, Request};
 use crate::snapshot::SymbolTable;
 
 /// Requests of all threads that wait for the loader thread.
@@ -77,7 +80,7 @@ impl Client {
         Builder::new(folder.as_ref())
     }
 
-    pub(crate) fn start(
+    pub(crate) fn launch(
         target: Target,
         hello: ClientHello,
         deadline: Duration,
@@ -276,7 +279,35 @@ impl Client {
 
     /// A reader for one thread.
     pub fn reader(&self) -> Reader {
-        Reader::new(Arc::clone(&self.inner.readers))
+        Reader::new(Arc::clone(&self.inner.readers), None)
+    }
+
+    /// Has a plugin make a state of contract `C`, waiting up to the deadline for its first version. The instance has
+    /// the contract's methods, and follows the plugin's build at each [`Client::sync`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::plugin`]; [`ClientError::Bind`] if the plugin does not fit the contract, [`ClientError::Fault`] if
+    /// it panicked.
+    pub fn start<C: Stateful + ?Sized>(&self, plugin: &str) -> Result<Instance<C>, ClientError> {
+        let plugin = self.plugin(plugin)?;
+        Instance::start(plugin, self.inner.requests.clone())
+    }
+
+    /// The boundary between two frames: moves all instances on to one snapshot, states carried. An instance whose state
+    /// cannot be carried stays with its version and says why; the others go on.
+    ///
+    /// Outcomes come in the order of the instances.
+    ///
+    /// # Panics
+    ///
+    /// If an instance is another client's.
+    pub fn sync<const N: usize>(&self, instances: [&mut dyn InSync; N]) -> [Outcome; N] {
+        let snapshot = Moved {
+            snapshot: self.inner.readers.snapshot.load_full(),
+            readers: Arc::clone(&self.inner.readers),
+        };
+        instances.map(|instance| instance.move_to(&snapshot))
     }
 
     /// What happens in this client from now on. A listener that lags by more than 1,024 events loses some and is told

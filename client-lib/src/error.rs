@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plugind_loader::{LookupError, OpenError};
+use plugind_loader::{BindError, Fault, LookupError, OpenError};
+use plugind_wire::VersionId;
 use plugind_wire::place::PlaceError;
 
 /// Why a client could not do what was asked.
@@ -69,6 +70,17 @@ pub enum ClientError {
     /// The image cannot be opened here.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The plugin does not fit the contract.
+    #[error("{version} does not fit")]
+    Bind {
+        /// Which version.
+        version: VersionId,
+        /// Why.
+        source: Box<BindError>,
+    },
+    /// The plugin panicked.
+    #[error(transparent)]
+    Fault(Box<Fault>),
     /// A name was not found.
     #[error(transparent)]
     Lookup(#[from] LookupError),

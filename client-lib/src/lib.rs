@@ -27,7 +27,8 @@
 //! version of every plugin. Nothing is ever closed, so nothing a program still holds ever dangles.
 //!
 //! The engine that watches the build runs in a daemon (`plugind watch`) or, where none serves the folder, on threads
-//! of this process; see [`Client::watch`]. How it works is in [`docs::architecture`], where it ends in
+//! of this process; see [`Client::watch`]. Most programs share a contract with their plugins and need no `unsafe`:
+//! [`docs::contracts`]. How it works is in [`docs::architecture`], where it ends in
 //! [`docs::limits`].
 #![forbid(unsafe_code)]
 
@@ -36,11 +37,13 @@ mod client;
 pub mod docs;
 mod error;
 mod event;
+mod instance;
 mod link;
 mod loader;
 mod plugin;
 mod progress;
 mod reader;
+mod request;
 mod snapshot;
 mod swap;
 
@@ -48,9 +51,11 @@ pub use builder::Builder;
 pub use client::Client;
 pub use error::ClientError;
 pub use event::ClientEvent;
+pub use instance::{InSync, Instance, Outcome};
 pub use plugin::Plugin;
 pub use plugind_loader::{
-    Image, Inscription, LookupError, OpenError, Registrations, Symbol, report_fatal_signals,
+    BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations,
+    Stateful, Symbol, Table, report_fatal_signals,
 };
 pub use plugind_wire::status::{Mode, Status};
 pub use plugind_wire::{Digest, VersionId};

@@ -3,14 +3,12 @@
 //! Constructors run here and nowhere else, so that a caller's frame never pays for them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
 use plugind_wire::message::{
     Announcement, EngineHello, Failure, Reply, Running, ToClient, ToEngine,
 };
-use plugind_wire::status::Status;
 use plugind_wire::{PROTOCOL, VersionId};
 
 use crate::error::ClientError;
@@ -18,45 +16,9 @@ use crate::event::{ClientEvent, Listeners};
 use crate::link::{Arrived, Writer};
 use crate::progress::Current;
 use crate::reader::Readers;
+use crate::request::{FollowNews, Pending, Request};
 use crate::snapshot::{Snapshot, SymbolTable};
 use crate::swap::{acknowledge, open};
-
-/// What a caller asks of the loader thread.
-pub(crate) enum Request {
-    /// Follow a plugin; every news about it is told until the first version is current.
-    Follow(Arc<str>, Sender<FollowNews>),
-    /// Open one version beside the others.
-    Version(VersionId, Sender<Result<Arc<SymbolTable>, ClientError>>),
-    /// Have a file staged, and open that.
-    Open(PathBuf, Sender<Result<Arc<SymbolTable>, ClientError>>),
-    /// The engine's status.
-    Status(Sender<Result<Box<Status>, ClientError>>),
-    /// End the engine.
-    Stop(Sender<Result<(), ClientError>>),
-    /// Tell when the engine has said hello.
-    Ready(Sender<Result<EngineHello, ClientError>>),
-    /// End this thread.
-    End,
-}
-
-/// News about a plugin that has no version here yet.
-pub(crate) enum FollowNews {
-    /// The engine knows no version of it.
-    NothingBuilt,
-    /// The first version is current, in this slot.
-    Current(usize, Arc<SymbolTable>),
-    /// A version could not be opened.
-    Refused(String),
-    /// Nothing new.
-    StillNothing,
-}
-
-/// Who waits for a reply of the engine.
-enum Pending {
-    Table(Sender<Result<Arc<SymbolTable>, ClientError>>),
-    Status(Sender<Result<Box<Status>, ClientError>>),
-    Done(Sender<Result<(), ClientError>>),
-}
 
 /// A followed plugin.
 pub(crate) struct Followed {
@@ -180,6 +142,7 @@ impl Loader {
                 }
                 (None, None) => self.ready.push(answer),
             },
+            Request::Kept(kept) => self.kept(kept),
             Request::End => {}
         }
     }
@@ -366,16 +329,6 @@ impl Followed {
         self.waiters.retain(|waiter| {
             !matches!(waiter.try_send(news()), Err(TrySendError::Disconnected(_)))
         });
-    }
-}
-
-impl Pending {
-    fn fail(self, error: ClientError) {
-        match self {
-            Self::Table(answer) => drop(answer.send(Err(error))),
-            Self::Status(answer) => drop(answer.send(Err(error))),
-            Self::Done(answer) => drop(answer.send(Err(error))),
-        }
     }
 }
 

@@ -30,6 +30,10 @@ impl Plugin {
         }
     }
 
+    pub(crate) fn slot(&self) -> usize {
+        self.slot
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -17,6 +17,10 @@ pub(crate) struct Current {
     pub(crate) since: u64,
     /// The state directory under which its number was given.
     pub(crate) state: String,
+    /// Why an instance's state stayed with an older version.
+    kept: Option<String>,
+    /// Everything here is of this version; before that nothing else is told of it.
+    live: bool,
     told_entered: Entered,
     told_drained: bool,
 }
@@ -28,9 +32,16 @@ impl Current {
             table,
             since,
             state,
+            kept: None,
+            live: false,
             told_entered: Entered::default(),
             told_drained: false,
         }
+    }
+
+    /// An instance's state could not be carried to it.
+    pub(crate) fn keep(&mut self, reason: String) {
+        self.kept = Some(reason);
     }
 
     /// True when it was told that the version is drained, which stays true until the next one.
@@ -41,6 +52,14 @@ impl Current {
     /// What the engine does not know yet, given what the readers' words say.
     pub(crate) fn news(&mut self, seen: Seen) -> Vec<Acknowledged> {
         let mut news = Vec::new();
+        if seen.instances_behind > 0 {
+            return news;
+        }
+        if !self.live {
+            self.live = true;
+            self.kept = None;
+            news.push(Acknowledged::Live);
+        }
         let entered = Entered {
             entered: seen.entered,
             of: seen.readers,
@@ -59,6 +78,12 @@ impl Current {
 
     /// Everything that was told, for an engine that has just come.
     pub(crate) fn all(&self) -> Vec<Acknowledged> {
+        if !self.live {
+            let kept = self.kept.iter().cloned();
+            return kept
+                .map(|reason| Acknowledged::Refused { reason })
+                .collect();
+        }
         let mut all = vec![Acknowledged::Live];
         if self.told_entered.entered > 0 {
             all.push(Acknowledged::Executing {

@@ -42,6 +42,8 @@ struct Word {
     entered: AtomicU64,
     /// The loader thread waits for it to leave.
     awaited: AtomicBool,
+    /// The only plugin that it speaks for; none for a reader of all.
+    slot: Option<usize>,
 }
 
 /// No snapshot has this epoch.
@@ -56,6 +58,8 @@ pub(crate) struct Seen {
     pub(crate) entered: u32,
     /// How many are inside an older one.
     pub(crate) behind: u32,
+    /// Of these, how many are instances of the plugin.
+    pub(crate) instances_behind: u32,
 }
 
 impl Readers {
@@ -76,33 +80,39 @@ impl Readers {
         self.barrier.heavy();
     }
 
-    /// Looks at every reader's word. Readers that are behind will wake the loader thread when they are not any more.
-    pub(crate) fn look(&self, epoch: u64) -> Seen {
-        let mut seen = self.count(epoch, true);
+    /// Looks at the words of the readers that speak for the plugin in this slot. Readers that are behind will wake the
+    /// loader thread when they are not any more.
+    pub(crate) fn look(&self, slot: usize, epoch: u64) -> Seen {
+        let mut seen = self.count(slot, epoch, true);
         if seen.behind > 0 {
             // Either the reader sees that it is awaited, or its leaving is seen here.
             self.barrier.heavy();
-            seen = self.count(epoch, false);
+            seen = self.count(slot, epoch, false);
         }
         seen
     }
 
-    fn count(&self, epoch: u64, mark: bool) -> Seen {
+    fn count(&self, slot: usize, epoch: u64, mark: bool) -> Seen {
         let mut seen = Seen {
             readers: 0,
             entered: 0,
             behind: 0,
+            instances_behind: 0,
         };
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         words.retain(|word| {
             let Some(word) = word.upgrade() else {
                 return false;
             };
+            if word.slot.is_some_and(|own| own != slot) {
+                return true;
+            }
             seen.readers += 1;
             // Acquire: what the reader did inside happened before it is seen outside.
             let inside = word.inside.load(Ordering::Acquire);
             if inside != IDLE && inside < epoch {
                 seen.behind += 1;
+                seen.instances_behind += u32::from(word.slot.is_some());
                 if mark {
                     word.awaited.store(true, Ordering::Relaxed);
                 }
@@ -131,8 +141,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(readers: Arc<Readers>) -> Self {
-        let word = Arc::new(Word::default());
+    /// A reader of all plugins, or of the one in `slot`.
+    pub(crate) fn new(readers: Arc<Readers>, slot: Option<usize>) -> Self {
+        let word = Arc::new(Word {
+            slot,
+            ..Word::default()
+        });
         let mut words = readers.words.lock().unwrap_or_else(PoisonError::into_inner);
         // Readers that came and went while nothing was swapped leave no trace.
         if words.len() == words.capacity() {
@@ -183,8 +197,29 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Enters the newest snapshot and stays, until [`Reader::stay_on`] another one or the reader's end.
+    pub(crate) fn stay(&mut self) -> Arc<Snapshot> {
+        // Leaving the frame without its drop leaves the word as it is: inside.
+        std::mem::forget(self.enter());
+        Arc::clone(&self.current)
+    }
+
+    /// Moves on to a snapshot without being idle in between.
+    pub(crate) fn stay_on(&mut self, snapshot: &Arc<Snapshot>) {
+        if self.current.epoch == snapshot.epoch {
+            return;
+        }
+        self.current = Arc::clone(snapshot);
+        self.word.since.store(coarse_now(), Ordering::Relaxed);
+        self.entered_anew();
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
+        // A reader that stayed is idle only now; the loader thread may look before the word is gone.
+        self.word.inside.store(IDLE, Ordering::Release);
         // There is one reader less to count.
         self.readers.wake();
     }

@@ -1,10 +1,12 @@
 //! The immutable view that readers share.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use plugind_loader::Image;
+use plugind_loader::{BindError, Contract, Image, Table};
 use plugind_wire::message::Announcement;
 use plugind_wire::{Digest, VersionId};
 
@@ -14,13 +16,39 @@ use plugind_wire::{Digest, VersionId};
 pub struct SymbolTable {
     announcement: Announcement,
     image: &'static Image,
+    /// Tables of contracts, by the contract's type: each is resolved once per version.
+    bound: Mutex<HashMap<TypeId, Resolved>>,
 }
+
+/// A `&'static Table<C>`, or why there is none.
+type Resolved = Result<&'static (dyn Any + Send + Sync), BindError>;
 
 impl SymbolTable {
     pub(crate) fn new(announcement: Announcement, image: &'static Image) -> Self {
         Self {
             announcement,
             image,
+            bound: Mutex::default(),
+        }
+    }
+
+    /// The version's functions of contract `C`, all or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] names what differs.
+    pub fn bind<C: Contract + ?Sized>(&self) -> Result<&'static Table<C>, BindError> {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let resolved = bound.entry(TypeId::of::<C>()).or_insert_with(|| {
+            let VersionId { plugin, number } = self.version();
+            let table = self.image.bind::<C>(plugin, *number)?;
+            Ok(table)
+        });
+        match resolved {
+            Ok(table) => Ok(table
+                .downcast_ref()
+                .expect("the key is the type of the contract")),
+            Err(error) => Err(error.clone()),
         }
     }
 

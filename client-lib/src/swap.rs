@@ -9,8 +9,9 @@ use plugind_wire::{Digest, VersionId, sentence};
 use crate::error::ClientError;
 use crate::event::ClientEvent;
 use crate::link::Writer;
-use crate::loader::{FollowNews, Loader};
+use crate::loader::Loader;
 use crate::progress::Current;
+use crate::request::{FollowNews, Kept};
 use crate::snapshot::SymbolTable;
 
 impl Loader {
@@ -103,19 +104,31 @@ impl Loader {
         for waiter in followed.waiters.drain(..) {
             let _ = waiter.try_send(FollowNews::Current(slot, Arc::clone(&table)));
         }
-        if let Some((_, writer)) = &self.engine {
-            acknowledge(writer, followed.current.as_ref(), Acknowledged::Live);
-        }
         self.listeners.tell(&ClientEvent::Swapped { version });
+    }
+
+    /// An instance's state could not be carried to a version.
+    pub(crate) fn kept(&mut self, kept: Kept) {
+        let current = self
+            .followed
+            .get_mut(kept.slot)
+            .and_then(|followed| followed.current.as_mut());
+        if let Some(current) = current
+            && *current.table.version() == kept.version
+            && current.table.digest() == kept.digest
+        {
+            current.keep(kept.reason.clone());
+            self.refuse(kept.version, kept.digest, kept.reason);
+        }
     }
 
     /// Reads the readers' words and tells what is new.
     pub(crate) fn look_at_readers(&mut self) {
-        for followed in &mut self.followed {
+        for (slot, followed) in self.followed.iter_mut().enumerate() {
             let Some(current) = &mut followed.current else {
                 continue;
             };
-            let seen = self.readers.look(current.since);
+            let seen = self.readers.look(slot, current.since);
             let was_drained = current.is_drained();
             let news = current.news(seen);
             if let Some((_, writer)) = &self.engine {

@@ -1,73 +1,63 @@
-//! A ball on a line. How it moves and looks is the plugin's business (`logic`); this program runs, keeps the time,
-//! and follows the plugin's build.
+//! Breakout, whose rules and looks are a plugin: edit `logic/src/lib.rs`, save, and the running game follows.
 //!
-//! `demo-game FOLDER [FRAMES]`: the folder that the plugin is built into, and how many frames to play (default: until
-//! Ctrl-C).
+//! This program keeps the time, the keys and the picture. It builds the plugin at its start and whenever a source file
+//! is saved, and follows what is built.
+#![forbid(unsafe_code)]
 
-use std::env;
-use std::io::{IsTerminal, Write, stdout};
-use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
+mod build;
+mod headless;
+mod play;
+#[cfg(feature = "window")]
+mod window;
 
-use anyhow::{Context, Result};
-use plugind_client::{Client, Symbol, SymbolTable};
+use anyhow::Result;
+use clap::Parser;
 
-const FRAME: Duration = Duration::from_millis(50);
+use crate::play::Play;
 
-/// `column(tick)` and `ball()` of the plugin.
-type Column = extern "C" fn(i64) -> i64;
-type Ball = extern "C" fn() -> i64;
+/// A game that changes while it is played.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Play without a window and print a line per frame: number, hash of the picture, score, version
+    #[arg(long)]
+    headless: bool,
+    /// End after so many frames
+    #[arg(long, value_name = "N")]
+    frames: Option<u64>,
+    /// What the headless player's keys are drawn from
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Play headless as fast as it goes instead of 60 frames a second
+    #[arg(long)]
+    fast: bool,
+    /// Leave building to you: neither at the start nor on save
+    #[arg(long)]
+    no_build: bool,
+}
 
 fn main() -> Result<()> {
-    let mut arguments = env::args().skip(1);
-    let folder: PathBuf = arguments
-        .next()
-        .context("usage: demo-game FOLDER [FRAMES]")?
-        .into();
-    let frames: u64 = arguments
-        .next()
-        .map_or(Ok(u64::MAX), |frames| frames.parse())
-        .context("FRAMES is a number")?;
-
-    let client = Client::watch(folder)?;
-    let logic = client.plugin("demo-logic")?;
-    let mut reader = client.reader();
-    for tick in 0..frames {
-        let frame = reader.enter();
-        let line = draw(frame.table(&logic), tick)?;
-        drop(frame);
-        show(&line)?;
-        thread::sleep(FRAME);
+    let options = Options::parse();
+    let build = build::Build::start(options.no_build)?;
+    let play = Play::start(build)?;
+    if options.headless {
+        return headless::run(play, &options);
     }
-    Ok(())
+    windowed(play, &options)
 }
 
-fn draw(logic: &SymbolTable, tick: u64) -> Result<String> {
-    // SAFETY: every version of `demo-logic` registers `column` with this type (kept by its source beside this one).
-    let column: Symbol<Column> = unsafe { logic.lookup(c"column") }?;
-    // SAFETY: as above, for `ball`.
-    let ball: Symbol<Ball> = unsafe { logic.lookup(c"ball") }?;
-    let column = usize::try_from(column(tick.cast_signed())).unwrap_or(0);
-    let ball = u32::try_from(ball())
-        .ok()
-        .and_then(char::from_u32)
-        .unwrap_or('?');
-    Ok(format!(
-        "{:<16}{:column$}{ball}",
-        logic.version().to_string(),
-        ""
-    ))
+#[cfg(feature = "window")]
+fn windowed(play: Play, options: &Options) -> Result<()> {
+    match window::open() {
+        Ok(window) => window::run(window, play, options.frames),
+        Err(error) => {
+            eprintln!("demo-game: no window can be opened here ({error}); playing headless");
+            headless::run(play, options)
+        }
+    }
 }
 
-/// On a terminal the line is drawn over, elsewhere each line stands.
-fn show(line: &str) -> Result<()> {
-    let mut out = stdout().lock();
-    if out.is_terminal() {
-        write!(out, "\r\x1b[K{line}")?;
-    } else {
-        writeln!(out, "{line}")?;
-    }
-    out.flush()?;
-    Ok(())
+#[cfg(not(feature = "window"))]
+fn windowed(play: Play, options: &Options) -> Result<()> {
+    eprintln!("demo-game: built without the feature `window`; playing headless");
+    headless::run(play, options)
 }

@@ -14,23 +14,31 @@ use crate::{scratch, since_change};
 /// outer one's would wait for it for ever.
 pub fn plugind() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut command = cargo("build");
-        command
-            .current_dir(workspace())
-            .args(["--locked", "-p", "plugind", "--target-dir"])
-            .arg(scratch().join("plugind"));
-        messages(command)
-            .iter()
-            .filter(|message| message["target"]["name"] == "plugind")
-            .find_map(|message| message["executable"].as_str())
-            .map(PathBuf::from)
-            .expect("cargo names the executable")
-    })
+    BUILT.get_or_init(|| built("plugind"))
+}
+
+/// The demo's host under test, built likewise.
+pub fn demo_game() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("demo-game"))
+}
+
+fn built(package: &str) -> PathBuf {
+    let mut command = cargo("build");
+    command
+        .current_dir(workspace())
+        .args(["--locked", "-p", package, "--target-dir"])
+        .arg(scratch().join("plugind"));
+    messages(command)
+        .iter()
+        .filter(|message| message["target"]["name"] == package)
+        .find_map(|message| message["executable"].as_str())
+        .map(PathBuf::from)
+        .expect("cargo names the executable")
 }
 
 /// The root of the workspace under test.
-fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("this package lies in the workspace")

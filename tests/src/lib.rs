@@ -22,7 +22,7 @@ mod writer;
 
 pub use answer::Answer;
 pub use call::Call;
-pub use cargo::{Built, CargoProject, Linker, plugind};
+pub use cargo::{Built, CargoProject, Linker, demo_game, plugind, workspace};
 pub use cc::{answers, cc_plugin, replace};
 pub use daemon::Daemon;
 pub use elf::end_of_last_load;

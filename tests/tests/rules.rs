@@ -12,10 +12,11 @@ use plugind_tests::{Home, modules, run, rust_files, tokens};
 use serde_json::Value;
 
 /// Who may depend on whom inside the workspace. Suites may use what users use.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("plugind-abi", &[]),
     ("plugind-wire", &[]),
-    ("plugind-plugin", &["plugind-abi"]),
+    ("plugind-macros", &[]),
+    ("plugind-plugin", &["plugind-abi", "plugind-macros"]),
     ("plugind-loader", &["plugind-abi"]),
     (
         "plugind-engine",
@@ -35,9 +36,27 @@ const ARROWS: [(&str, &[&str]); 10] = [
         "plugind",
         &["plugind-client", "plugind-engine", "plugind-wire"],
     ),
-    ("demo-game", &["plugind-client"]),
-    ("demo-logic", &["plugind-plugin"]),
-    ("plugind-tests", &["plugind-client", "plugind-wire"]),
+    // A contract knows nothing of either side, and a plugin nothing of the program.
+    ("demo-api", &["plugind-abi", "plugind-macros"]),
+    (
+        "breakout",
+        &[
+            "demo-api",
+            "plugind-abi",
+            "plugind-macros",
+            "plugind-plugin",
+        ],
+    ),
+    ("demo-game", &["demo-api", "plugind-client"]),
+    (
+        "plugind-tests",
+        &[
+            "plugind-abi",
+            "plugind-client",
+            "plugind-macros",
+            "plugind-wire",
+        ],
+    ),
 ];
 
 /// What no plugin drags along: the host's side, and what only that needs.
@@ -50,18 +69,25 @@ const HOST_SIDE: [&str; 6] = [
     "notify",
 ];
 
-/// The only files with unsafe code, apart from the suites. The demo looks its plugin up by name, which nothing checks.
-const UNSAFE: [&str; 10] = [
+/// The only files with unsafe code, apart from the suites.
+const UNSAFE: [&str; 16] = [
+    "client-lib/abi/src/boundary.rs",
+    "client-lib/abi/src/contract.rs",
     "client-lib/abi/src/registration.rs",
+    "client-lib/abi/src/stable.rs",
+    "client-lib/loader/src/bind.rs",
     "client-lib/loader/src/fatal.rs",
+    "client-lib/loader/src/instance.rs",
     "client-lib/loader/src/open.rs",
     "client-lib/loader/src/register.rs",
     "client-lib/loader/src/symbol.rs",
+    // What these write into other crates.
+    "client-lib/macros/src/contract.rs",
+    "client-lib/macros/src/stable_type.rs",
     "client-lib/plugin/src/macros.rs",
     "client-lib/plugin/src/registry.rs",
     "daemon/engine/src/lease.rs",
     "daemon/src/command/call.rs",
-    "demo-game/src/main.rs",
 ];
 
 /// The crates that may hold unsafe code anywhere; what they really hold is in [`UNSAFE`].
@@ -173,7 +199,7 @@ fn a_broken_arrow_is_seen() {
         ("plugind-loader", "plugind-client"),
         ("plugind-wire", "plugind-abi"),
         ("plugind-engine", "plugind-client"),
-        ("demo-logic", "plugind-client"),
+        ("breakout", "plugind-client"),
         ("somebody-new", "plugind-abi"),
     ] {
         let mut arrows = good.clone();
@@ -217,7 +243,7 @@ fn an_arrow_broken_in_a_manifest_is_seen() {
 
 #[test]
 fn a_plugin_drags_nothing_of_the_host_along() {
-    for plugin in ["plugind-plugin", "demo-logic"] {
+    for plugin in ["plugind-plugin", "breakout", "demo-api"] {
         let args = [
             "tree",
             "--locked",
@@ -302,8 +328,10 @@ fn crates_without_unsafe_code_say_so() {
         }
         // Where one file is listed the crate can only deny.
         let folder = file.parent().expect("a folder");
+        // The macros' own code has none; they only write it.
         let excepted = UNSAFE
             .iter()
+            .filter(|listed| !listed.starts_with("client-lib/macros"))
             .any(|listed| root().join(listed).starts_with(folder));
         let level = if excepted { "deny" } else { "forbid" };
         let tokens = tokens(&read(&file));

@@ -6,7 +6,13 @@
 //!
 //! Everything here is `repr(C)`, starts with a version, and has no dependencies, so that two builds which never saw
 //! each other's toolchain can still find out that they do not fit.
-#![no_std]
 
+pub mod boundary;
+pub mod contract;
+pub mod fingerprint;
 pub mod note;
 pub mod registration;
+pub mod stable;
+
+/// The compiler and target of this build: types whose layout a compiler decides cross only between equal ones.
+pub const TOOLCHAIN: &str = env!("PLUGIND_TOOLCHAIN");

@@ -6,7 +6,7 @@
 //! ```text
 //! u32 version            always first; this module describes version 1
 //! repeated:
-//!   u32 tag              PLUGIN, SEMVER; a reader skips tags that it does not know
+//!   u32 tag              PLUGIN, SEMVER in an identity, CONTRACT in a contract; others are skipped
 //!   u32 length           bytes of the value, without padding
 //!   [u8; length] value   UTF-8
 //!   padding              zero bytes up to a multiple of four
@@ -19,12 +19,22 @@
 pub const OWNER: &str = "plugind";
 /// Note type of a plugin's identity.
 pub const IDENTITY: u32 = 1;
+/// Note type of a contract that the plugin implements; one note per contract, with the same layout and the tag
+/// [`CONTRACT`].
+pub const IMPLEMENTS: u32 = 2;
+/// Tag of a contract's name.
+pub const CONTRACT: u32 = 3;
 /// The version of the note's layout that this crate writes.
 pub const VERSION: u32 = 1;
 /// Tag of the plugin's name.
 pub const PLUGIN: u32 = 1;
 /// Tag of the plugin's semantic version.
 pub const SEMVER: u32 = 2;
+
+/// The bytes that the descriptor of a contract takes.
+pub const fn contract_len(contract: &str) -> usize {
+    4 + 8 + padded(contract.len())
+}
 
 /// The bytes that a descriptor takes for `plugin` and `semver`.
 pub const fn descriptor_len(plugin: &str, semver: &str) -> usize {
@@ -33,7 +43,7 @@ pub const fn descriptor_len(plugin: &str, semver: &str) -> usize {
 
 /// One ELF note, `N` bytes of descriptor, ready to stand in `.note.plugind`.
 #[repr(C, align(4))]
-pub struct Identity<const N: usize> {
+pub struct Note<const N: usize> {
     owner_size: u32,
     descriptor_size: u32,
     kind: u32,
@@ -41,13 +51,13 @@ pub struct Identity<const N: usize> {
     descriptor: [u8; N],
 }
 
-impl<const N: usize> Identity<N> {
-    /// Lays the note out at compile time.
+impl<const N: usize> Note<N> {
+    /// Lays the note of a plugin's name and version out at compile time.
     ///
     /// # Panics
     ///
     /// If `N` is not [`descriptor_len`] of the same names, which is then a compile error.
-    pub const fn new(plugin: &str, semver: &str) -> Self {
+    pub const fn identity(plugin: &str, semver: &str) -> Self {
         assert!(
             N == descriptor_len(plugin, semver),
             "N must be descriptor_len(plugin, semver)"
@@ -56,10 +66,29 @@ impl<const N: usize> Identity<N> {
         let (bytes, at) = write(bytes, 0, &VERSION.to_ne_bytes());
         let (bytes, at) = field(bytes, at, PLUGIN, plugin);
         let (descriptor, _) = field(bytes, at, SEMVER, semver);
+        Self::with(IDENTITY, descriptor)
+    }
+
+    /// Lays the note of a contract out at compile time.
+    ///
+    /// # Panics
+    ///
+    /// If `N` is not [`contract_len`] of the same name, which is then a compile error.
+    pub const fn contract(contract: &str) -> Self {
+        assert!(
+            N == contract_len(contract),
+            "N must be contract_len(contract)"
+        );
+        let (bytes, at) = write([0; N], 0, &VERSION.to_ne_bytes());
+        let (descriptor, _) = field(bytes, at, CONTRACT, contract);
+        Self::with(IMPLEMENTS, descriptor)
+    }
+
+    const fn with(kind: u32, descriptor: [u8; N]) -> Self {
         Self {
             owner_size: 8,
             descriptor_size: N as u32,
-            kind: IDENTITY,
+            kind,
             owner: *b"plugind\0",
             descriptor,
         }
@@ -113,8 +142,24 @@ impl core::fmt::Display for NoteError {
 
 impl core::error::Error for NoteError {}
 
-/// Reads a descriptor; the version decides before anything else is looked at.
+/// Reads the descriptor of a plugin's identity; the version decides before anything else is looked at.
 pub fn read(descriptor: &[u8], little_endian: bool) -> Result<Declared<'_>, NoteError> {
+    let [plugin, semver] = fields(descriptor, little_endian, [PLUGIN, SEMVER])?;
+    Ok(Declared { plugin, semver })
+}
+
+/// Reads the name in the descriptor of a contract.
+pub fn read_contract(descriptor: &[u8], little_endian: bool) -> Result<&str, NoteError> {
+    let [contract] = fields(descriptor, little_endian, [CONTRACT])?;
+    Ok(contract)
+}
+
+/// The values of these tags, each of which must stand once; other tags are skipped.
+fn fields<const N: usize>(
+    descriptor: &[u8],
+    little_endian: bool,
+    tags: [u32; N],
+) -> Result<[&str; N], NoteError> {
     let word = |at: usize| -> Result<u32, NoteError> {
         let bytes = descriptor
             .get(at..)
@@ -130,30 +175,26 @@ pub fn read(descriptor: &[u8], little_endian: bool) -> Result<Declared<'_>, Note
     if version != VERSION {
         return Err(NoteError::Version(version));
     }
-    let (mut plugin, mut semver) = (None, None);
+    let mut found = [None; N];
     let mut at = 4;
     while at < descriptor.len() {
         let tag = word(at)?;
         let len = word(at + 4)? as usize;
         let end = (at + 8).checked_add(len).ok_or(NoteError::CutShort)?;
         let value = descriptor.get(at + 8..end).ok_or(NoteError::CutShort)?;
-        let slot = match tag {
-            PLUGIN => Some(&mut plugin),
-            SEMVER => Some(&mut semver),
-            _ => None,
-        };
-        if let Some(slot) = slot {
+        if let Some(index) = tags.iter().position(|wanted| *wanted == tag) {
             let text = core::str::from_utf8(value).map_err(|_| NoteError::NotText(tag))?;
-            if slot.replace(text).is_some() {
+            if found[index].replace(text).is_some() {
                 return Err(NoteError::Twice(tag));
             }
         }
         at += 8 + padded(len);
     }
-    Ok(Declared {
-        plugin: plugin.ok_or(NoteError::Missing(PLUGIN))?,
-        semver: semver.ok_or(NoteError::Missing(SEMVER))?,
-    })
+    let mut values = [""; N];
+    for ((value, found), tag) in values.iter_mut().zip(found).zip(tags) {
+        *value = found.ok_or(NoteError::Missing(tag))?;
+    }
+    Ok(values)
 }
 
 const fn padded(len: usize) -> usize {
@@ -190,13 +231,23 @@ const fn write<const N: usize>(
 mod tests {
     use super::*;
 
-    const NOTE: Identity<{ descriptor_len("hello", "1.2.3") }> = Identity::new("hello", "1.2.3");
+    const NOTE: Note<{ descriptor_len("hello", "1.2.3") }> = Note::identity("hello", "1.2.3");
     const LITTLE: bool = cfg!(target_endian = "little");
 
     #[test]
     fn reads_what_it_wrote() {
         let declared = read(NOTE.descriptor(), LITTLE).unwrap();
         assert_eq!((declared.plugin, declared.semver), ("hello", "1.2.3"));
+    }
+
+    #[test]
+    fn a_contract_reads_as_it_was_written() {
+        const CONTRACT: Note<{ contract_len("Game") }> = Note::contract("Game");
+        assert_eq!(read_contract(CONTRACT.descriptor(), LITTLE), Ok("Game"));
+        assert_eq!(
+            read(CONTRACT.descriptor(), LITTLE),
+            Err(NoteError::Missing(PLUGIN))
+        );
     }
 
     #[test]

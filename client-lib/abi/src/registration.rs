@@ -9,8 +9,10 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::contract::Implementation;
+
 /// The version of these types. A reader looks at [`Registry::abi`] before it looks at anything else.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// The name of the one function that a plugin exports for plugind.
 pub const ENTRY: &CStr = c"plugind_registry";
@@ -20,7 +22,7 @@ pub type Entry = extern "C" fn() -> *const Registry;
 
 /// A UTF-8 string in the plugin's own read-only data.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Text {
     /// First byte.
     pub bytes: *const u8,
@@ -35,6 +37,17 @@ impl Text {
             bytes: text.as_ptr(),
             len: text.len(),
         }
+    }
+
+    /// A copy; what is not UTF-8 is replaced.
+    ///
+    /// # Safety
+    ///
+    /// `len` bytes can be read at `bytes`.
+    pub unsafe fn lossy(self) -> String {
+        // SAFETY: kept by the caller.
+        let bytes = unsafe { core::slice::from_raw_parts(self.bytes, self.len) };
+        String::from_utf8_lossy(bytes).into_owned()
     }
 }
 
@@ -70,13 +83,17 @@ unsafe impl Sync for Symbol {}
 pub struct Registration {
     next: AtomicPtr<Registration>,
     /// The plugin's name.
-    pub plugin: Text,
+    plugin: Text,
     /// The plugin's semantic version.
-    pub semver: Text,
+    semver: Text,
     /// The first of `count` symbols.
-    pub symbols: *const Symbol,
+    symbols: *const Symbol,
     /// How many symbols there are.
-    pub count: usize,
+    count: usize,
+    /// A contract that the plugin implements, or null.
+    implementation: *const Implementation,
+    /// The compiler and target that built the plugin.
+    toolchain: Text,
 }
 
 // SAFETY: `next` is atomic and everything else is written at compile time and only read afterwards; `symbols` points
@@ -96,7 +113,43 @@ impl Registration {
             semver: Text::new(semver),
             symbols: symbols.as_ptr(),
             count: symbols.len(),
+            implementation: core::ptr::null(),
+            toolchain: Text::new(crate::TOOLCHAIN),
         }
+    }
+
+    /// The same node with a contract that the plugin implements.
+    #[must_use]
+    pub const fn implementing(mut self, implementation: &'static Implementation) -> Self {
+        self.implementation = implementation;
+        self
+    }
+
+    /// The plugin's name.
+    pub fn plugin(&self) -> Text {
+        self.plugin
+    }
+
+    /// The plugin's semantic version.
+    pub fn semver(&self) -> Text {
+        self.semver
+    }
+
+    /// The compiler and target that built the plugin.
+    pub fn toolchain(&self) -> Text {
+        self.toolchain
+    }
+
+    /// What it registers by name.
+    pub fn symbols(&'static self) -> &'static [Symbol] {
+        // SAFETY: pointer and length come from one static slice (kept by `new`, which alone makes nodes).
+        unsafe { core::slice::from_raw_parts(self.symbols, self.count) }
+    }
+
+    /// A contract that the plugin implements.
+    pub fn implementation(&self) -> Option<&'static Implementation> {
+        // SAFETY: null, or a static of the image (kept by `implementing`).
+        unsafe { self.implementation.as_ref() }
     }
 
     /// The node that was pushed before this one, or null.

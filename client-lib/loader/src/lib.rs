@@ -7,16 +7,22 @@
 //! check: that the plugin's own code follows the rules of the language it was written in.
 
 mod barrier;
+mod bind;
 mod check;
 pub mod elf;
 mod fatal;
+mod instance;
 mod open;
 mod register;
 mod symbol;
 
 pub use barrier::Barrier;
+pub use bind::BindError;
 pub use check::CheckError;
 pub use fatal::{Inscription, report_fatal_signals};
+pub use instance::{Carried, Kept};
 pub use open::{Image, OpenError, open};
+pub use plugind_abi::boundary::Fault;
+pub use plugind_abi::contract::{Contract, Stateful, Table};
 pub use register::{RegistrationError, Registrations};
 pub use symbol::{LookupError, Symbol};

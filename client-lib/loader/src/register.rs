@@ -5,7 +5,8 @@ use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 
 use libloading::os::unix::Library;
-use plugind_abi::registration::{ABI, ENTRY, Entry, Kind, Registration, Registry, Symbol, Text};
+use plugind_abi::contract::Implementation;
+use plugind_abi::registration::{ABI, ENTRY, Entry, Kind, Registration, Registry, Text};
 
 /// What one version registered: its own name and number, and its functions and statics.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Registrations {
     plugin: String,
     semver: String,
     symbols: BTreeMap<String, (Kind, Address)>,
+    toolchain: String,
+    implementations: BTreeMap<String, &'static Implementation>,
 }
 
 impl Registrations {
@@ -29,6 +32,20 @@ impl Registrations {
     /// The registered names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.symbols.keys().map(String::as_str)
+    }
+
+    /// The compiler and target that built the plugin.
+    pub fn toolchain(&self) -> &str {
+        &self.toolchain
+    }
+
+    /// The contracts that the plugin implements, sorted.
+    pub fn contracts(&self) -> impl Iterator<Item = &str> {
+        self.implementations.keys().map(String::as_str)
+    }
+
+    pub(crate) fn implementation(&self, contract: &str) -> Option<&'static Implementation> {
+        self.implementations.get(contract).copied()
     }
 
     pub(crate) fn address(&self, name: &str) -> Option<Address> {
@@ -73,6 +90,14 @@ pub enum RegistrationError {
         first: String,
         /// Name and version.
         second: String,
+    },
+    /// One contract is implemented by two types.
+    #[error(
+        "the plugin implements the contract `{contract}` twice; one `#[plugin] impl {contract} for ..` must go"
+    )]
+    TwoImplementations {
+        /// Which.
+        contract: String,
     },
     /// One name stands for two addresses.
     #[error("the plugin registers `{name}` twice; register it once")]
@@ -136,11 +161,14 @@ fn add(
     found: &mut Option<Registrations>,
     node: &'static Registration,
 ) -> Result<(), RegistrationError> {
-    let (plugin, semver) = (text(node.plugin)?, text(node.semver)?);
+    let (plugin, semver) = (text(node.plugin())?, text(node.semver())?);
+    let toolchain = text(node.toolchain())?;
     let into = found.get_or_insert_with(|| Registrations {
         plugin: plugin.to_owned(),
         semver: semver.to_owned(),
         symbols: BTreeMap::new(),
+        toolchain: toolchain.to_owned(),
+        implementations: BTreeMap::new(),
     });
     if into.plugin != plugin || into.semver != semver {
         return Err(RegistrationError::TwoPlugins {
@@ -148,9 +176,14 @@ fn add(
             second: format!("{plugin} {semver}"),
         });
     }
-    // SAFETY: pointer and length were taken from one static slice of the image (kept by `Registration::new`).
-    let symbols: &[Symbol] = unsafe { std::slice::from_raw_parts(node.symbols, node.count) };
-    for symbol in symbols {
+    if let Some(implementation) = node.implementation() {
+        let contract = text(implementation.contract())?.to_owned();
+        if into.implementations.contains_key(&contract) {
+            return Err(RegistrationError::TwoImplementations { contract });
+        }
+        into.implementations.insert(contract, implementation);
+    }
+    for symbol in node.symbols() {
         let name = text(symbol.name)?.to_owned();
         if into.symbols.contains_key(&name) {
             return Err(RegistrationError::Twice { name });
@@ -161,7 +194,7 @@ fn add(
     Ok(())
 }
 
-fn text(text: Text) -> Result<&'static str, RegistrationError> {
+pub(crate) fn text(text: Text) -> Result<&'static str, RegistrationError> {
     // SAFETY: pointer and length were taken from one `&'static str` of the image (kept by `Text::new`).
     let bytes = unsafe { std::slice::from_raw_parts(text.bytes, text.len) };
     std::str::from_utf8(bytes).map_err(|_| RegistrationError::NotText)

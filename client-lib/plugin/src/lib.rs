@@ -15,12 +15,27 @@
 //!
 //! A crate that forbids `unsafe` may use the macro.
 
+use std::alloc::System;
+
 mod macros;
 mod registry;
+
+pub use plugind_macros::plugin;
+
+/// A state that one version made is dropped by a later one, so all versions allocate from one place. A plugin that brings
+/// an allocator of its own does not compile.
+#[global_allocator]
+static ALLOCATOR: System = System;
 
 #[doc(hidden)]
 pub mod __private {
     pub use crate::registry::push;
-    pub use plugind_abi::note::{Identity, descriptor_len};
+    pub use plugind_abi::contract::{Contract, Implementation, ImplementedBy};
+    pub use plugind_abi::note::{Note, contract_len, descriptor_len};
     pub use plugind_abi::registration::{Kind, Registration, Symbol, Text};
+
+    /// What a plugin registers for a contract.
+    pub const fn implementation<C: ImplementedBy<P> + ?Sized, P>() -> Implementation {
+        Implementation::of::<C, P>()
+    }
 }

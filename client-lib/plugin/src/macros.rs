@@ -18,29 +18,51 @@
 macro_rules! register {
     ($($symbols:tt)*) => {
         const _: () = {
-            const PLUGIN: &str = ::core::env!("CARGO_PKG_NAME");
-            const SEMVER: &str = ::core::env!("CARGO_PKG_VERSION");
-
-            #[used]
-            #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.plugind"))]
-            static NOTE: $crate::__private::Identity<{ $crate::__private::descriptor_len(PLUGIN, SEMVER) }> =
-                $crate::__private::Identity::new(PLUGIN, SEMVER);
-
-            static SYMBOLS: &[$crate::__private::Symbol] = $crate::__symbols!([] $($symbols)*);
-
-            static NODE: $crate::__private::Registration =
-                $crate::__private::Registration::new(PLUGIN, SEMVER, SYMBOLS);
-
-            extern "C" fn construct() {
-                $crate::__private::push(&NODE);
-            }
-
-            #[used]
-            #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
-            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
-            #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
-            static CONSTRUCTOR: extern "C" fn() = construct;
+            $crate::__register!([$($symbols)*] []);
         };
+    };
+}
+
+/// The note, the node and the constructor that links it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register {
+    ([$($symbols:tt)*] [$($implementation:expr)?]) => {
+        const PLUGIN: &str = ::core::env!("CARGO_PKG_NAME");
+        const SEMVER: &str = ::core::env!("CARGO_PKG_VERSION");
+
+        #[used]
+        #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.plugind"))]
+        static NOTE: $crate::__private::Note<{ $crate::__private::descriptor_len(PLUGIN, SEMVER) }> =
+            $crate::__private::Note::identity(PLUGIN, SEMVER);
+
+        static SYMBOLS: &[$crate::__private::Symbol] = $crate::__symbols!([] $($symbols)*);
+
+        static NODE: $crate::__private::Registration =
+            $crate::__private::Registration::new(PLUGIN, SEMVER, SYMBOLS)
+                $(.implementing($implementation))?;
+
+        extern "C" fn construct() {
+            $crate::__private::push(&NODE);
+        }
+
+        #[used]
+        #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+        #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+        static CONSTRUCTOR: extern "C" fn() = construct;
+    };
+}
+
+/// The note that names a contract.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __contract {
+    ($name:expr) => {
+        #[used]
+        #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.plugind"))]
+        static CONTRACT: $crate::__private::Note<{ $crate::__private::contract_len($name) }> =
+            $crate::__private::Note::contract($name);
     };
 }
 

@@ -43,6 +43,17 @@
 //! links to the copies. The files in the watched folder may be overwritten in place while programs run; nothing of
 //! theirs may be mapped from there.
 //!
+//! # Contracts are compared, not trusted
+//!
+//! Each function of a contract has a fingerprint, folded at compile time from its name, how each argument crosses, and
+//! what each type looks like: names, offsets, sizes. The plugin registers its functions with theirs; the program asks
+//! for its own. Layouts that a compiler decides count only between builds of one compiler. The program's methods call
+//! shims in the plugin, which catch panics there, because no image can catch another's; owned values are cloned and
+//! dropped by the side that made them.
+//!
+//! An instance is a reader of its own that stays inside a snapshot from one `sync` to the next. `live` waits until every
+//! instance of the plugin is with the new version; one that cannot be carried makes the client refuse it.
+//!
 //! # Raw plugins wait until they are asked for
 //!
 //! A shared object without a note is published after it was inspected, and goes on to the probe and to clients when

@@ -9,7 +9,14 @@
 //! # Types
 //!
 //! [`Image::lookup`](crate::Image::lookup) is `unsafe`: nothing checks that a symbol has the type that the program says.
-//! A plugin that changes a signature must change its program in the same step.
+//! A plugin that changes a signature must change its program in the same step. A [contract](super::contracts) is
+//! checked.
+//!
+//! # States
+//!
+//! A state is carried to a version whose state has a type of the same layout, and to no other: then the instance stays
+//! with its version until the program starts again or the change is undone. A fingerprint folds names, offsets, sizes
+//! and the types of fields; two types with the same fields and another meaning are not told apart.
 //!
 //! # What versions share
 //!

@@ -16,6 +16,9 @@ pub struct Manifest {
     pub semver: Option<String>,
     /// True for an image without a plugind note: its exported symbols form its table, unchecked.
     pub raw: bool,
+    /// The contracts that it implements.
+    #[serde(default)]
+    pub contracts: Vec<String>,
     /// The processor the code is for, such as `x86-64`.
     pub machine: String,
     /// The linker's build id, in hexadecimal digits.

@@ -188,6 +188,17 @@ pub(crate) fn declared(elf: &Elf) -> Result<Option<note::Declared<'_>>, InspectE
     }
 }
 
+/// The contracts in the notes.
+fn contracts(elf: &Elf) -> Result<Vec<String>, InspectError> {
+    let notes = elf
+        .notes
+        .iter()
+        .filter(|note| note.kind == note::IMPLEMENTS);
+    notes
+        .map(|note| Ok(note::read_contract(&note.desc, elf.little_endian)?.to_owned()))
+        .collect()
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.chars().count() <= 128
@@ -202,6 +213,7 @@ fn manifest(elf: &Elf, stem: impl FnOnce() -> String) -> Result<Manifest, Inspec
         plugin: declared.map_or_else(stem, |declared| declared.plugin.to_owned()),
         semver: declared.map(|declared| declared.semver.to_owned()),
         raw: declared.is_none(),
+        contracts: contracts(elf)?,
         machine: elf.machine_name(),
         build_id: elf.build_id.clone(),
         soname: elf.soname.clone(),

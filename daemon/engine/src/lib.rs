@@ -21,6 +21,7 @@ mod inspect;
 mod lanes;
 mod lease;
 mod needed;
+mod opening;
 mod options;
 mod pid_lock;
 mod probe;

@@ -1,16 +1,15 @@
 //! Follows each artifact from a hint to a finished file.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use plugind_wire::event::{Kind, Stage};
-use plugind_wire::message::Failure;
 
-use crate::clients::Waiter;
 use crate::engine::Loop;
 use crate::events::of_file;
 use crate::lanes::{self, Layout};
+use crate::opening::Opening;
 use crate::settle::{self, Identity, Look, Settled, Settling};
 use crate::watch::{Change, Hint};
 use crate::workers::{Job, Source};
@@ -42,13 +41,6 @@ enum Phase {
         heard: Option<Change>,
     },
     Absent,
-}
-
-/// A file that clients asked for by path.
-pub(crate) struct Opening {
-    settling: Option<(Settling, Instant)>,
-    /// Who asked.
-    pub(crate) waiters: Vec<Waiter>,
 }
 
 impl Loop {
@@ -162,10 +154,7 @@ impl Loop {
                 Phase::Settling { next, .. } => Some(*next),
                 _ => None,
             });
-        let opened = self
-            .opening
-            .values()
-            .filter_map(|opening| opening.settling.as_ref().map(|(_, next)| *next));
+        let opened = self.opening.values().filter_map(Opening::due);
         let far = Instant::now() + Duration::from_secs(3600);
         watched.chain(opened).min().unwrap_or(far)
     }
@@ -184,15 +173,7 @@ impl Loop {
         for (_, path) in due {
             self.look_at(&path, now);
         }
-        let due: Vec<_> = self
-            .opening
-            .iter()
-            .filter(|(_, opening)| matches!(&opening.settling, Some((_, next)) if *next <= now))
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in due {
-            self.look_at_opened(&path, now);
-        }
+        self.look_at_due_openings(now);
     }
 
     fn look_at(&mut self, path: &Path, now: Instant) {
@@ -232,7 +213,7 @@ impl Loop {
         }
     }
 
-    fn submit_copy(&mut self, source: Source, settled: Settled) {
+    pub(crate) fn submit_copy(&mut self, source: Source, settled: Settled) {
         let store = self.state.store();
         self.workers.submit(Job::Copy {
             source,
@@ -334,59 +315,6 @@ impl Loop {
                 settling: Box::new(Settling::again(path.to_owned(), heard, content_changed)),
                 next: Instant::now(),
             };
-        }
-    }
-
-    /// Starts to settle a file that a client asked for.
-    pub(crate) fn open(&mut self, path: PathBuf, waiter: Waiter) {
-        let now = Instant::now();
-        let opening = self.opening.entry(path.clone()).or_insert_with(|| Opening {
-            settling: Some((Settling::new(path, None, now), now)),
-            waiters: Vec::new(),
-        });
-        opening.waiters.push(waiter);
-    }
-
-    fn look_at_opened(&mut self, path: &Path, now: Instant) {
-        let Some(opening) = self.opening.get_mut(path) else {
-            return;
-        };
-        let Some((settling, next)) = &mut opening.settling else {
-            return;
-        };
-        let reason = match settling.look(now) {
-            Look::Again(at) | Look::Quiet(at) => {
-                *next = at;
-                return;
-            }
-            Look::Settled(settled) => {
-                opening.settling = None;
-                let source = Source::Opened {
-                    path: path.to_owned(),
-                };
-                self.submit_copy(source, settled);
-                return;
-            }
-            Look::Absent => "it does not exist; check the path, or build it".to_owned(),
-            Look::Rejected { reason, .. } => reason,
-        };
-        let reason = format!("{}: {reason}", path.display());
-        self.fail_opening(path, Failure::Rejected, &reason);
-    }
-
-    /// The file changed while it was copied.
-    pub(crate) fn open_again(&mut self, path: &Path) {
-        let now = Instant::now();
-        if let Some(opening) = self.opening.get_mut(path) {
-            opening.settling = Some((Settling::new(path.to_owned(), None, now), now));
-        }
-    }
-
-    /// Answers everybody who asked for a file.
-    pub(crate) fn fail_opening(&mut self, path: &Path, failure: Failure, reason: &str) {
-        let waiters = self.opening.remove(path).map(|opening| opening.waiters);
-        for waiter in waiters.into_iter().flatten() {
-            self.fail(waiter, failure, reason);
         }
     }
 }

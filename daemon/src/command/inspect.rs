@@ -52,6 +52,9 @@ fn page(inspection: &Inspection) -> String {
 }
 
 fn declared(manifest: &Manifest, line: &mut impl FnMut(&str, &str)) {
+    for contract in &manifest.contracts {
+        line("implements", contract);
+    }
     line("machine", &manifest.machine);
     if let Some(build_id) = &manifest.build_id {
         line("build id", build_id);

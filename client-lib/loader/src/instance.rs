@@ -1,0 +1,99 @@
+//! A state, and the functions of the version that works on it.
+
+use std::fmt;
+
+use plugind_abi::boundary::Fault;
+use plugind_abi::contract::{Binding, Bound, Stateful, Table};
+
+/// A plugin's state with the functions of one version. Carried from version to version while their states are of the
+/// same type; dropped by the version that has it last.
+pub struct Carried<C: Stateful + ?Sized> {
+    functions: C::Functions,
+}
+
+/// Why a state was not carried to another version. The old version and its state go on, untouched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Kept {
+    /// The state's type is another one.
+    #[error(
+        "the state changed from `{from}` to `{to}` and cannot be carried; start the program again, or undo the change"
+    )]
+    StateDiffers {
+        /// The type's name in the version that has it.
+        from: String,
+        /// The type's name in the other one.
+        to: String,
+    },
+    /// The state's layout is decided by the compiler, and the compilers differ.
+    #[error(
+        "the state's layout is the compiler's, and the versions were built by {from} and by {to}"
+    )]
+    Toolchain {
+        /// Of the version that has it.
+        from: String,
+        /// Of the other one.
+        to: String,
+    },
+}
+
+impl<C: Stateful + ?Sized> Carried<C> {
+    /// Has a version make a state.
+    ///
+    /// # Errors
+    ///
+    /// When it panicked.
+    pub fn start(table: &'static Table<C>) -> Result<Self, Fault> {
+        let state = C::start(table)?;
+        // SAFETY: the state is fresh and of this table.
+        let bound = unsafe { Bound::new(table, state) };
+        let functions = C::Functions::bind(bound);
+        Ok(Self { functions })
+    }
+
+    /// Hands the state to another version, if both mean the same by it. Nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Kept`] says why it stays where it is.
+    pub fn carry(&mut self, to: &'static Table<C>) -> Result<(), Kept> {
+        let from = self.functions.bound().table();
+        // SAFETY: the names are static strings of images that are never unmapped.
+        let name = |table: &Table<C>| unsafe { table.state().name.lossy() };
+        if from.state().print != to.state().print {
+            return Err(Kept::StateDiffers {
+                from: name(from),
+                to: name(to),
+            });
+        }
+        if to.state().fixed == 0 && from.toolchain() != to.toolchain() {
+            return Err(Kept::Toolchain {
+                from: from.toolchain().to_owned(),
+                to: to.toolchain().to_owned(),
+            });
+        }
+        // SAFETY: fingerprint and, where it matters, compiler are equal, as compared above.
+        unsafe { self.functions.bound_mut().hand_to(to) };
+        Ok(())
+    }
+
+    /// The version's functions.
+    pub fn table(&self) -> &'static Table<C> {
+        self.functions.bound().table()
+    }
+
+    /// The contract's methods.
+    pub fn functions(&self) -> &C::Functions {
+        &self.functions
+    }
+
+    /// The contract's methods, on the state.
+    pub fn functions_mut(&mut self) -> &mut C::Functions {
+        &mut self.functions
+    }
+}
+
+impl<C: Stateful + ?Sized> fmt::Debug for Carried<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Carried({})", C::NAME)
+    }
+}

@@ -1,0 +1,353 @@
+//! `#[contract]`: the trait, the plugin's shims for any implementor, and the program's methods.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Ident, ItemTrait, TraitItem};
+
+use crate::signature::{Access, Function, Returned};
+
+pub(crate) fn expand(arguments: TokenStream, mut item: ItemTrait) -> syn::Result<TokenStream> {
+    if !arguments.is_empty() {
+        return Err(syn::Error::new_spanned(
+            arguments,
+            "`#[contract]` takes no arguments",
+        ));
+    }
+    if !item.generics.params.is_empty() || item.generics.where_clause.is_some() {
+        return Err(syn::Error::new_spanned(
+            &item.generics,
+            "a contract has no generic parameters: both sides are compiled before they meet",
+        ));
+    }
+    if !item.supertraits.is_empty() {
+        return Err(syn::Error::new_spanned(
+            &item.supertraits,
+            "a contract has no supertraits",
+        ));
+    }
+    let has_state = check_items(&item)?;
+    let functions = parse_functions(&item, has_state)?;
+    sized_items(&mut item);
+
+    let shims = shims(&item.ident, &functions, has_state);
+    let methods = methods(&item, &functions);
+    let checks = functions.iter().map(Function::checks);
+    let contract = contract_impl(&item.ident, &functions);
+    let start = start_impl(&item.ident, &functions);
+    Ok(quote! {
+        #item
+        #methods
+        const _: () = {
+            #(#checks)*
+            #contract
+            #start
+            #shims
+        };
+    })
+}
+
+/// True if there is a `type State;`.
+fn check_items(item: &ItemTrait) -> syn::Result<bool> {
+    let mut has_state = false;
+    for part in &item.items {
+        match part {
+            TraitItem::Fn(_) => {}
+            TraitItem::Type(ty) if ty.ident == "State" => {
+                if !ty.bounds.is_empty() || ty.default.is_some() || !ty.generics.params.is_empty() {
+                    return Err(syn::Error::new_spanned(
+                        ty,
+                        "write `type State;`, without bounds or default",
+                    ));
+                }
+                has_state = true;
+            }
+            other => {
+                return Err(syn::Error::new_spanned(
+                    other,
+                    "a contract has functions, and at most `type State;`",
+                ));
+            }
+        }
+    }
+    Ok(has_state)
+}
+
+fn parse_functions(item: &ItemTrait, has_state: bool) -> syn::Result<Vec<Function>> {
+    let functions: Vec<_> = item
+        .items
+        .iter()
+        .filter_map(|part| match part {
+            TraitItem::Fn(function) => Some(Function::parse(function, has_state)),
+            _ => None,
+        })
+        .collect::<syn::Result<_>>()?;
+    let starts = functions
+        .iter()
+        .filter(|function| matches!(function.result, Returned::State))
+        .count();
+    if has_state && starts != 1 {
+        return Err(syn::Error::new_spanned(
+            &item.ident,
+            "a contract with `type State;` has exactly one function that returns `Self::State`",
+        ));
+    }
+    Ok(functions)
+}
+
+/// `dyn Trait` names the contract, which is legal if every item says that it is not for trait objects.
+fn sized_items(item: &mut ItemTrait) {
+    for part in &mut item.items {
+        match part {
+            TraitItem::Fn(function) => {
+                function.sig.generics.where_clause =
+                    Some(syn::parse_quote!(where Self: ::core::marker::Sized));
+            }
+            TraitItem::Type(ty) => {
+                ty.colon_token = Some(Default::default());
+                ty.bounds = syn::parse_quote!(
+                    ::plugind_abi::stable::StableType + ::core::marker::Send + 'static
+                );
+                ty.generics.where_clause =
+                    Some(syn::parse_quote!(where Self: ::core::marker::Sized));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn contract_impl(name: &Ident, functions: &[Function]) -> TokenStream {
+    let text = name.to_string();
+    let binding = binding_name(name);
+    let signatures = functions.iter().map(signature);
+    quote! {
+        #[automatically_derived]
+        // SAFETY: everything below is made from one trait.
+        unsafe impl ::plugind_abi::contract::Contract for dyn #name {
+            const NAME: &'static str = #text;
+            const FUNCTIONS: &'static [::plugind_abi::contract::Signature] = &[#(#signatures),*];
+            type Functions = #binding;
+        }
+    }
+}
+
+fn signature(function: &Function) -> TokenStream {
+    let (name, text) = (function.name.to_string(), &function.text);
+    let (fingerprint, fixed) = (function.fingerprint(), function.is_fixed());
+    quote! {
+        ::plugind_abi::contract::Signature {
+            name: ::plugind_abi::registration::Text::new(#name),
+            text: ::plugind_abi::registration::Text::new(#text),
+            print: ::plugind_abi::contract::Print::new(#fingerprint),
+            fixed: (#fixed) as u32,
+        }
+    }
+}
+
+/// The type of a function's shim, as both sides call it.
+fn shim_type(function: &Function) -> TokenStream {
+    let parameters = shim_parameters(function).into_iter().map(|(_, ty)| ty);
+    quote!(unsafe extern "C" fn(#(#parameters),*) -> ::plugind_abi::boundary::Status)
+}
+
+fn shim_parameters(function: &Function) -> Vec<(Ident, TokenStream)> {
+    let mut parameters = vec![(format_ident!("__state"), quote!(*mut ()))];
+    for argument in &function.arguments {
+        parameters.extend(argument.parameters());
+    }
+    let out = match &function.result {
+        Returned::State => quote!(*mut *mut ()),
+        Returned::Value(ty) => quote!(*mut #ty),
+    };
+    parameters.push((format_ident!("__out"), out));
+    parameters.push((
+        format_ident!("__report"),
+        quote!(*mut ::plugind_abi::boundary::Report),
+    ));
+    parameters
+}
+
+/// The program's side: a type with a method per function.
+fn methods(item: &ItemTrait, functions: &[Function]) -> TokenStream {
+    let (name, visibility) = (&item.ident, &item.vis);
+    let binding = binding_name(name);
+    let doc = format!(
+        "The functions of a plugin that implements [`{name}`], in the version that is current."
+    );
+    let methods = functions
+        .iter()
+        .enumerate()
+        .filter_map(|(index, function)| method(index, function));
+    quote! {
+        #[doc = #doc]
+        #visibility struct #binding {
+            bound: ::plugind_abi::contract::Bound<dyn #name>,
+        }
+
+        #[automatically_derived]
+        impl #binding {
+            #(#methods)*
+        }
+
+        #[automatically_derived]
+        impl ::plugind_abi::contract::Binding<dyn #name> for #binding {
+            fn bind(bound: ::plugind_abi::contract::Bound<dyn #name>) -> Self {
+                Self { bound }
+            }
+            fn bound(&self) -> &::plugind_abi::contract::Bound<dyn #name> {
+                &self.bound
+            }
+            fn bound_mut(&mut self) -> &mut ::plugind_abi::contract::Bound<dyn #name> {
+                &mut self.bound
+            }
+        }
+    }
+}
+
+fn method(index: usize, function: &Function) -> Option<TokenStream> {
+    let Returned::Value(result) = &function.result else {
+        return None;
+    };
+    let (name, text) = (&function.name, function.name.to_string());
+    let docs = function
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("doc"));
+    let receiver = match function.state {
+        Some(Access::Exclusive) => quote!(&mut self),
+        _ => quote!(&self),
+    };
+    let (names, types): (Vec<_>, Vec<_>) = function
+        .arguments
+        .iter()
+        .map(|argument| (&argument.name, &argument.ty))
+        .unzip();
+    let pass = function
+        .arguments
+        .iter()
+        .flat_map(|argument| argument.pass());
+    let shim = shim_type(function);
+    Some(quote! {
+        #(#docs)*
+        ///
+        /// # Errors
+        ///
+        /// When the plugin panicked.
+        #[inline]
+        pub fn #name(#receiver #(, #names: #types)*)
+            -> ::core::result::Result<#result, ::plugind_abi::boundary::Fault>
+        {
+            let (__call, __drop_result) = self.bound.table().function(#index);
+            // SAFETY: the address is that of the function with this fingerprint (kept by `Table::new`).
+            let __call = unsafe { ::core::mem::transmute::<*const (), #shim>(__call) };
+            let mut __out = ::core::mem::MaybeUninit::<#result>::uninit();
+            let mut __report = ::plugind_abi::boundary::Report::new();
+            // SAFETY: every pointer is valid for the call, as its type says, and the state is the contract's.
+            let __status = unsafe {
+                __call(self.bound.state(), #(#pass,)* __out.as_mut_ptr(), &raw mut __report)
+            };
+            self.bound.table().finish(__status, __report, #text)?;
+            // SAFETY: the call wrote a result, as its status says.
+            ::core::result::Result::Ok(unsafe {
+                ::plugind_abi::contract::take_result(__out, __drop_result)
+            })
+        }
+    })
+}
+
+fn start_impl(name: &Ident, functions: &[Function]) -> TokenStream {
+    let start = functions
+        .iter()
+        .enumerate()
+        .find(|(_, function)| matches!(function.result, Returned::State));
+    let Some((index, function)) = start else {
+        return TokenStream::new();
+    };
+    let (text, shim) = (function.name.to_string(), shim_type(function));
+    quote! {
+        #[automatically_derived]
+        // SAFETY: everything below is made from one trait.
+        unsafe impl ::plugind_abi::contract::Stateful for dyn #name {
+            fn start(table: &'static ::plugind_abi::contract::Table<Self>)
+                -> ::core::result::Result<*mut (), ::plugind_abi::boundary::Fault>
+            {
+                let (call, _) = table.function(#index);
+                // SAFETY: the address is that of the function with this fingerprint (kept by `Table`'s maker).
+                let call = unsafe { ::core::mem::transmute::<*const (), #shim>(call) };
+                let mut state = ::core::ptr::null_mut();
+                let mut report = ::plugind_abi::boundary::Report::new();
+                // SAFETY: both pointers are valid for the call.
+                let status = unsafe { call(::core::ptr::null_mut(), &raw mut state, &raw mut report) };
+                table.finish(status, report, #text)?;
+                ::core::result::Result::Ok(state)
+            }
+        }
+    }
+}
+
+/// The plugin's side: shims, generic over the implementor.
+fn shims(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
+    let definitions = functions.iter().map(|function| shim(name, function));
+    let entries = functions.iter().map(|function| {
+        let (signature, shim_name) = (signature(function), shim_name(&function.name));
+        let drop_result = match &function.result {
+            Returned::Value(ty) => quote!(::plugind_abi::contract::drop_result::<#ty>()),
+            Returned::State => quote!(::core::ptr::null()),
+        };
+        quote! {
+            ::plugind_abi::contract::Function {
+                signature: #signature,
+                call: #shim_name::<P> as *const (),
+                drop_result: #drop_result,
+            }
+        }
+    });
+    let state = if has_state {
+        quote!(::plugind_abi::contract::State::of::<<P as #name>::State>())
+    } else {
+        quote!(::plugind_abi::contract::State::none())
+    };
+    quote! {
+        #(#definitions)*
+
+        #[automatically_derived]
+        // SAFETY: everything below is made from one trait.
+        unsafe impl<P: #name + 'static> ::plugind_abi::contract::ImplementedBy<P> for dyn #name {
+            const FUNCTIONS: &'static [::plugind_abi::contract::Function] = &[#(#entries),*];
+            const STATE: ::plugind_abi::contract::State = #state;
+        }
+    }
+}
+
+fn shim(name: &Ident, function: &Function) -> TokenStream {
+    let shim_name = shim_name(&function.name);
+    let (names, types): (Vec<_>, Vec<_>) = shim_parameters(function).into_iter().unzip();
+    let called = &function.name;
+    let state = function.state.map(|access| match access {
+        Access::Shared => quote!(&*__state.cast::<<P as #name>::State>(),),
+        Access::Exclusive => quote!(&mut *__state.cast::<<P as #name>::State>(),),
+    });
+    let take = function.arguments.iter().map(|argument| argument.take());
+    let call = quote!(<P as #name>::#called(#state #(#take),*));
+    let write = match &function.result {
+        Returned::State => quote! {
+            __out.write(::std::boxed::Box::into_raw(::std::boxed::Box::new(#call)).cast::<()>());
+        },
+        Returned::Value(_) => quote!(__out.write(#call);),
+    };
+    quote! {
+        #[allow(unused_variables, clippy::too_many_arguments)]
+        unsafe extern "C" fn #shim_name<P: #name>(#(#names: #types),*) -> ::plugind_abi::boundary::Status {
+            // SAFETY: the program passes what the signature says, and both sides agreed on its fingerprint (kept by
+            // the generated method, which alone calls this).
+            unsafe { ::plugind_abi::boundary::guard(__report, || { #write }) }
+        }
+    }
+}
+
+fn shim_name(function: &Ident) -> Ident {
+    format_ident!("__shim_{function}")
+}
+
+fn binding_name(name: &Ident) -> Ident {
+    format_ident!("{name}Functions")
+}

@@ -1,0 +1,49 @@
+//! The attributes with which contracts and plugins are written.
+//!
+//! What they make refers to `plugind_abi` (contracts, stable types) and `plugind_plugin` (plugins) by absolute path and
+//! to nothing else.
+#![forbid(unsafe_code)]
+
+mod contract;
+mod plugin;
+mod signature;
+mod stable_type;
+
+use proc_macro::TokenStream;
+use syn::parse_macro_input;
+
+/// Makes a trait the contract between a program and its plugins.
+///
+/// Every function is called without a `self`. Arguments are references, `&str`, slices, or values that are `Clone`; a
+/// result is a value that is `Clone`. All types implement `StableType`. With `type State;` exactly one function,
+/// without arguments, returns `Self::State`, and others may take `&Self::State` or `&mut Self::State` first.
+///
+/// Beside the trait stands a type with a method per function, named after it: `GameFunctions` for `Game`. A call gives
+/// `Err` when the plugin panicked.
+#[proc_macro_attribute]
+pub fn contract(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as syn::ItemTrait);
+    finish(contract::expand(arguments.into(), item))
+}
+
+/// Makes an implementation of a contract a plugin's.
+///
+/// The plugin's name and version are those of its package. Stands on `impl Contract for Type`.
+#[proc_macro_attribute]
+pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as syn::ItemImpl);
+    finish(plugin::expand(arguments.into(), item))
+}
+
+/// Lets a struct or enum cross the boundary. Every field's type must be able to.
+#[proc_macro_derive(StableType)]
+pub fn stable_type(item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as syn::DeriveInput);
+    finish(stable_type::expand(item))
+}
+
+fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    expanded
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}

@@ -1,0 +1,270 @@
+//! Contracts: a trait that the program and its plugins compile, so that neither writes `unsafe`.
+//!
+//! Three crates, here in one. The contract depends on `plugind-abi` and `plugind-macros`, the plugin on these, the
+//! contract and `plugind-plugin`, the program on the contract and this crate.
+//!
+//! ```no_run
+//! # mod contract {
+//! use plugind_macros::{StableType, contract};
+//!
+//! #[derive(StableType)]
+//! #[repr(C)]
+//! pub struct Input {
+//!     pub left: bool,
+//!     pub right: bool,
+//! }
+//!
+//! #[contract]
+//! pub trait Game {
+//!     /// What lives from call to call and from version to version; only the plugin knows what it is.
+//!     type State;
+//!     fn start() -> Self::State;
+//!     fn update(state: &mut Self::State, input: &Input);
+//!     fn title(state: &Self::State) -> String;
+//! }
+//! # }
+//!
+//! # mod plugin {
+//! # use super::contract::{Game, Input};
+//! use plugind_macros::StableType;
+//! use plugind_plugin::plugin;
+//!
+//! #[derive(StableType)]
+//! pub struct World {
+//!     steps: u32,
+//! }
+//!
+//! struct Walk;
+//!
+//! #[plugin]
+//! impl Game for Walk {
+//!     type State = World;
+//!     fn start() -> World {
+//!         World { steps: 0 }
+//!     }
+//!     fn update(world: &mut World, input: &Input) {
+//!         world.steps += u32::from(input.left) + u32::from(input.right);
+//!     }
+//!     fn title(world: &World) -> String {
+//!         format!("{} steps", world.steps)
+//!     }
+//! }
+//! # }
+//!
+//! # use contract::{Game, Input};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = plugind_client::Client::watch("./target")?;
+//! let mut game = client.start::<dyn Game>("walk")?;
+//! loop {
+//!     client.sync([&mut game]); // the frame's boundary: the newest version, with the state
+//!     game.update(&Input { left: true, right: false })?;
+//!     println!("{}: {}", game.version(), game.title()?);
+//! #   break;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens at a new version
+//!
+//! When it is opened, nothing. At the next [`Client::sync`](crate::Client::sync) its functions are compared with the
+//! program's contract by fingerprint, all or nothing, and the state is handed over as it is if both versions mean the
+//! same by its type. Otherwise the instance stays with its version, the outcome says why, and the engine is told that
+//! this program refused: it is not `live` here.
+//!
+//! A panic ends the call and not the program: the method gives a [`Fault`](crate::Fault) with the message and its place.
+//! What the state went through until then stays done.
+//!
+//! # What can cross
+//!
+//! Arguments are references, `&str`, slices, or values that are `Clone`; results are values that are `Clone`. Every type
+//! implements `StableType`. An owned value never changes sides: an argument is cloned by the plugin, a result by the
+//! program, and each side drops what it made, with its own allocator.
+//!
+//! If every type of a function is `#[repr(C)]` or primitive, plugin and program may be built by different compilers;
+//! otherwise the compilers must be the same, and a difference is refused by name.
+//!
+//! # What does not compile
+//!
+//! A type that says nothing of its layout:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! struct Input;
+//! #[contract]
+//! trait Game {
+//!     fn update(input: &Input);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::{StableType, contract};
+//! #[derive(StableType)]
+//! struct Input;
+//! #[contract]
+//! trait Game {
+//!     fn update(input: &Input);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A field whose type says nothing:
+//!
+//! ```compile_fail
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! struct Input {
+//!     started: std::time::Instant,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A trait object or `impl Trait`, whose methods would be one side's:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(input: &dyn std::fmt::Debug);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(input: impl Clone);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A mutable reference to what owns memory, which only the side that made it may change:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(pixels: &mut Vec<u32>);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(pixels: &mut [u32]);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A borrowed result, a `self`, a generic, an async function, a default body, a second maker of the state:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn name(of: &u32) -> &str;
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(&mut self);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update<T>(input: &T);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     async fn update();
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update() {}
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     type State;
+//!     fn start() -> Self::State;
+//!     fn again() -> Self::State;
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     type State;
+//!     fn start() -> Self::State;
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A state that is not `Send`, because an instance may move to another thread:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! # use plugind_plugin::plugin;
+//! # #[contract]
+//! # trait Game {
+//! #     type State;
+//! #     fn start() -> Self::State;
+//! # }
+//! struct Breakout;
+//! #[plugin]
+//! impl Game for Breakout {
+//!     type State = std::rc::Rc<u32>;
+//!     fn start() -> std::rc::Rc<u32> {
+//!         Default::default()
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! An allocator of the plugin's own, because a state that one version made is dropped by a later one:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! # use plugind_plugin::plugin;
+//! # #[contract]
+//! # trait Game {
+//! #     fn update();
+//! # }
+//! #[global_allocator]
+//! static OWN: std::alloc::System = std::alloc::System;
+//!
+//! struct Breakout;
+//! #[plugin]
+//! impl Game for Breakout {
+//!     fn update() {}
+//! }
+//! # fn main() {}
+//! ```

@@ -1,0 +1,178 @@
+//! A plugin's state in this program, carried from version to version at frame boundaries.
+//!
+//! An instance is a reader of its own, for its plugin alone: it stays inside a snapshot from one sync to the next, and
+//! what its word says is what the engine is told.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use plugind_loader::{Carried, Stateful, Table};
+use plugind_wire::VersionId;
+
+use crate::error::ClientError;
+use crate::plugin::Plugin;
+use crate::reader::{Reader, Readers};
+use crate::request::{Kept, Request};
+use crate::snapshot::{Snapshot, SymbolTable};
+
+/// A state that a plugin made, with the contract's methods. From one [`Client::sync`](crate::Client::sync) to the next
+/// it is of one version.
+pub struct Instance<C: Stateful + ?Sized> {
+    // Dropped before the reader, which says until then that the version is in use.
+    carried: Carried<C>,
+    table: Arc<SymbolTable>,
+    /// The contract's functions in `table`.
+    bound: &'static Table<C>,
+    plugin: Plugin,
+    reader: Reader,
+    loader: Sender<Request>,
+    /// The version that could not take the state, and why; told once.
+    kept_from: Option<(Arc<SymbolTable>, String)>,
+}
+
+/// What [`Client::sync`](crate::Client::sync) did with one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is of the newest version already.
+    UpToDate,
+    /// It is of another version now.
+    Swapped {
+        /// The version before.
+        from: VersionId,
+        /// The version now.
+        to: VersionId,
+    },
+    /// It stays with its version, state untouched.
+    Kept {
+        /// The version that it was not carried to.
+        from: VersionId,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl<C: Stateful + ?Sized> Instance<C> {
+    pub(crate) fn start(plugin: Plugin, loader: Sender<Request>) -> Result<Self, ClientError> {
+        let mut reader = Reader::new(Arc::clone(&plugin.readers), Some(plugin.slot()));
+        let snapshot = reader.stay();
+        let table = Arc::clone(plugin.table_in(&snapshot));
+        let bound = table.bind::<C>().map_err(|source| ClientError::Bind {
+            version: table.version().clone(),
+            source: Box::new(source),
+        })?;
+        let carried = Carried::start(bound).map_err(|fault| ClientError::Fault(Box::new(fault)))?;
+        Ok(Self {
+            carried,
+            table,
+            bound,
+            plugin,
+            reader,
+            loader,
+            kept_from: None,
+        })
+    }
+
+    /// The version that the state is with.
+    pub fn version(&self) -> &VersionId {
+        self.table.version()
+    }
+
+    fn carry(&mut self, to: &Arc<SymbolTable>) -> Result<(), String> {
+        let bound = to.bind::<C>().map_err(|error| error.to_string())?;
+        self.carried.carry(bound).map_err(|kept| kept.to_string())?;
+        self.table = Arc::clone(to);
+        self.bound = bound;
+        self.kept_from = None;
+        Ok(())
+    }
+
+    /// Notes that the state stays, and tells it.
+    fn keep(&mut self, from: &Arc<SymbolTable>, reason: &str) {
+        self.kept_from = Some((Arc::clone(from), reason.to_owned()));
+        // Nobody hears it when the client is gone: then nothing is swapped any more.
+        let _ = self.loader.send(Request::Kept(Kept {
+            slot: self.plugin.slot(),
+            version: from.version().clone(),
+            digest: from.digest(),
+            reason: reason.to_owned(),
+        }));
+    }
+}
+
+/// What can be synchronised with the newest snapshot.
+pub trait InSync {
+    /// Moves on to a snapshot, if the state can be carried to the version there.
+    #[doc(hidden)]
+    fn move_to(&mut self, to: &Moved) -> Outcome;
+}
+
+/// A snapshot to move to, and whose it is.
+#[doc(hidden)]
+pub struct Moved {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) readers: Arc<Readers>,
+}
+
+impl<C: Stateful + ?Sized> InSync for Instance<C> {
+    fn move_to(&mut self, Moved { snapshot, readers }: &Moved) -> Outcome {
+        assert!(
+            Arc::ptr_eq(readers, &self.plugin.readers),
+            "the instance belongs to another client"
+        );
+        let to = self.plugin.table_in(snapshot);
+        // The methods may have been exchanged with another instance's.
+        let is_own = std::ptr::eq(self.carried.table(), self.bound);
+        if Arc::ptr_eq(&self.table, to) && is_own {
+            self.reader.stay_on(snapshot);
+            return Outcome::UpToDate;
+        }
+        if let Some((known, reason)) = &self.kept_from
+            && Arc::ptr_eq(known, to)
+        {
+            return Outcome::Kept {
+                from: to.version().clone(),
+                reason: reason.clone(),
+            };
+        }
+        let (from, to) = (self.version().clone(), Arc::clone(to));
+        match self.carry(&to) {
+            Ok(()) => {
+                self.reader.stay_on(snapshot);
+                Outcome::Swapped {
+                    from,
+                    to: to.version().clone(),
+                }
+            }
+            Err(reason) => {
+                // The reader stays where it is: what runs is the old version.
+                self.keep(&to, &reason);
+                Outcome::Kept {
+                    from: to.version().clone(),
+                    reason,
+                }
+            }
+        }
+    }
+}
+
+impl<C: Stateful + ?Sized> Deref for Instance<C> {
+    type Target = C::Functions;
+
+    fn deref(&self) -> &C::Functions {
+        self.carried.functions()
+    }
+}
+
+impl<C: Stateful + ?Sized> DerefMut for Instance<C> {
+    fn deref_mut(&mut self) -> &mut C::Functions {
+        self.carried.functions_mut()
+    }
+}
+
+impl<C: Stateful + ?Sized> fmt::Debug for Instance<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instance({} of {})", C::NAME, self.version())
+    }
+}

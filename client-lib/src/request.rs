@@ -1,0 +1,74 @@
+//! What callers ask of the loader thread, and who waits for which answer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use plugind_wire::message::EngineHello;
+use plugind_wire::status::Status;
+use plugind_wire::{Digest, VersionId};
+
+use crate::error::ClientError;
+use crate::snapshot::SymbolTable;
+
+/// What a caller asks of the loader thread.
+pub(crate) enum Request {
+    /// Follow a plugin; every news about it is told until the first version is current.
+    Follow(Arc<str>, Sender<FollowNews>),
+    /// Open one version beside the others.
+    Version(VersionId, Sender<Result<Arc<SymbolTable>, ClientError>>),
+    /// Have a file staged, and open that.
+    Open(PathBuf, Sender<Result<Arc<SymbolTable>, ClientError>>),
+    /// The engine's status.
+    Status(Sender<Result<Box<Status>, ClientError>>),
+    /// End the engine.
+    Stop(Sender<Result<(), ClientError>>),
+    /// Tell when the engine has said hello.
+    Ready(Sender<Result<EngineHello, ClientError>>),
+    /// An instance's state could not be carried to a new version.
+    Kept(Kept),
+    /// End this thread.
+    End,
+}
+
+/// An instance that stays with its version.
+pub(crate) struct Kept {
+    /// The plugin's slot.
+    pub(crate) slot: usize,
+    /// The new version.
+    pub(crate) version: VersionId,
+    /// Its content.
+    pub(crate) digest: Digest,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// News about a plugin that has no version here yet.
+pub(crate) enum FollowNews {
+    /// The engine knows no version of it.
+    NothingBuilt,
+    /// The first version is current, in this slot.
+    Current(usize, Arc<SymbolTable>),
+    /// A version could not be opened.
+    Refused(String),
+    /// Nothing new.
+    StillNothing,
+}
+
+/// Who waits for a reply of the engine.
+pub(crate) enum Pending {
+    Table(Sender<Result<Arc<SymbolTable>, ClientError>>),
+    Status(Sender<Result<Box<Status>, ClientError>>),
+    Done(Sender<Result<(), ClientError>>),
+}
+
+impl Pending {
+    /// Answers that it cannot be done.
+    pub(crate) fn fail(self, error: ClientError) {
+        match self {
+            Self::Table(answer) => drop(answer.send(Err(error))),
+            Self::Status(answer) => drop(answer.send(Err(error))),
+            Self::Done(answer) => drop(answer.send(Err(error))),
+        }
+    }
+}

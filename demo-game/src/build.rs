@@ -1,0 +1,178 @@
+//! Builds the plugin: at the start, and whenever one of its sources is saved.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+
+/// How often the times of a handful of source files are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Where the plugin is built, and how the last build went.
+pub(crate) struct Build {
+    folder: PathBuf,
+    problem: Arc<Mutex<Option<String>>>,
+}
+
+/// What to build, and how: as this program was built.
+struct Recipe {
+    manifest: PathBuf,
+    folder: PathBuf,
+    profile: String,
+    sources: [PathBuf; 2],
+}
+
+impl Build {
+    /// Builds the plugin, unless that is left to the user, and goes on watching its sources.
+    pub(crate) fn start(by_hand: bool) -> Result<Self> {
+        let recipe = Recipe::new()?;
+        let build = Self {
+            folder: recipe.folder.clone(),
+            problem: Arc::default(),
+        };
+        if by_hand {
+            return Ok(build);
+        }
+        eprintln!("demo-game: building the plugin");
+        // Taken before the build, so that what is saved while it runs is built next.
+        let seen = recipe.times();
+        if let Some(problem) = recipe.run()? {
+            eprintln!(
+                "demo-game: the plugin does not build ({problem}); the last good version plays, if there is one"
+            );
+            build.set(Some(problem));
+        }
+        let shared = Arc::clone(&build.problem);
+        thread::Builder::new()
+            .name("build".to_owned())
+            .spawn(move || watch(&recipe, seen, &shared))?;
+        Ok(build)
+    }
+
+    /// The folder that the plugin is built into.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The first line of the compiler's error, until it is mended.
+    #[cfg_attr(
+        not(feature = "window"),
+        expect(dead_code, reason = "only a window shows it all the time")
+    )]
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+}
+
+fn watch(recipe: &Recipe, mut seen: BTreeMap<PathBuf, SystemTime>, shared: &Mutex<Option<String>>) {
+    loop {
+        thread::sleep(LOOK);
+        let now = recipe.times();
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        let problem = recipe.run().unwrap_or_else(|error| Some(error.to_string()));
+        *shared.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+}
+
+impl Recipe {
+    /// This program lies in `<folder>/<profile>`, and its sources are where it was built.
+    fn new() -> Result<Self> {
+        let program = env::current_exe().context("cannot tell where this program lies")?;
+        let lane = program.parent().context("this program lies nowhere")?;
+        let folder = lane.parent().context("this program lies nowhere")?;
+        let profile = match lane.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(profile) => profile,
+        };
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Ok(Self {
+            manifest: own.join("logic/Cargo.toml"),
+            folder: folder.to_owned(),
+            profile: profile.to_owned(),
+            sources: [own.join("logic"), own.join("api")],
+        })
+    }
+
+    /// Runs cargo, its messages passed through; the first line of an error if there is one.
+    fn run(&self) -> Result<Option<String>> {
+        ensure!(
+            self.manifest.exists(),
+            "the game's sources are not at {} any more; play with --no-build",
+            self.manifest.display()
+        );
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut child = Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "--color=always",
+                "--profile",
+                &self.profile,
+                "--manifest-path",
+            ])
+            .arg(&self.manifest)
+            .arg("--target-dir")
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run cargo; play with --no-build")?;
+        let mut first = None;
+        for line in BufReader::new(child.stderr.take().context("cargo's messages")?).lines() {
+            let line = line?;
+            eprintln!("{line}");
+            let plain = without_colours(&line);
+            if first.is_none() && plain.starts_with("error") {
+                first = Some(plain);
+            }
+        }
+        let status = child.wait()?;
+        Ok((!status.success()).then(|| first.unwrap_or_else(|| format!("cargo: {status}"))))
+    }
+
+    /// When each source was written last.
+    fn times(&self) -> BTreeMap<PathBuf, SystemTime> {
+        let files = self.sources.iter().flat_map(|dir| {
+            let own = [dir.join("Cargo.toml")];
+            let sources = fs::read_dir(dir.join("src"))
+                .into_iter()
+                .flatten()
+                .flatten();
+            own.into_iter().chain(sources.map(|entry| entry.path()))
+        });
+        files
+            .filter_map(|path| {
+                let modified = fs::metadata(&path).ok()?.modified().ok()?;
+                Some((path, modified))
+            })
+            .collect()
+    }
+}
+
+/// Without the escapes with which cargo colours its messages.
+fn without_colours(line: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
+}
