@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("plugind-abi", &[]),
     ("plugind-wire", &[]),
     ("plugind-macros", &[]),
-    ("plugind-plugin", &["plugind-abi", "plugind-macros"]),
+    ("plugind-plugin", &["plugind-abi"]),
     ("plugind-loader", &["plugind-abi"]),
     (
         "plugind-engine",

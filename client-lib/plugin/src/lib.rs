@@ -13,14 +13,14 @@
 //! That is a whole plugin. Its name and its semantic version are those of its own package. When a program opens it,
 //! a constructor records the version and its functions by itself; the program prefers the newest.
 //!
-//! A crate that forbids `unsafe` may use the macro.
+//! A contract's implementation is registered by `#[plugin]` of `plugind-macros` instead, whose expansion uses this crate.
+//!
+//! A crate that forbids `unsafe` may use both.
 
 use std::alloc::System;
 
 mod macros;
 mod registry;
-
-pub use plugind_macros::plugin;
 
 /// A state that one version made is dropped by a later one, so all versions allocate from one place. A plugin that brings
 /// an allocator of its own does not compile.

@@ -26,8 +26,7 @@
 //!
 //! # mod plugin {
 //! # use super::contract::{Game, Input};
-//! use plugind_macros::StableType;
-//! use plugind_plugin::plugin;
+//! use plugind_macros::{StableType, plugin};
 //!
 //! #[derive(StableType)]
 //! pub struct World {
@@ -231,8 +230,7 @@
 //! A state that is not `Send`, because an instance may move to another thread:
 //!
 //! ```compile_fail
-//! # use plugind_macros::contract;
-//! # use plugind_plugin::plugin;
+//! # use plugind_macros::{contract, plugin};
 //! # #[contract]
 //! # trait Game {
 //! #     type State;
@@ -252,8 +250,7 @@
 //! An allocator of the plugin's own, because a state that one version made is dropped by a later one:
 //!
 //! ```compile_fail
-//! # use plugind_macros::contract;
-//! # use plugind_plugin::plugin;
+//! # use plugind_macros::{contract, plugin};
 //! # #[contract]
 //! # trait Game {
 //! #     fn update();

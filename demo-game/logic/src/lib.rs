@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use demo_api::{Frame, Game, HEIGHT, Input, WIDTH};
-use plugind_macros::StableType;
-use plugind_plugin::plugin;
+use plugind_macros::{StableType, plugin};
 
 const BALL_COLOUR: u32 = 0x00ff_d166;
 const PADDLE_COLOUR: u32 = 0x0006_d6a0;
