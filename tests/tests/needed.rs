@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use plugind_tests::{Call, Daemon, Home, cc, connect, replace, run, rustc, until};
+use plugind_wire::event::Kind;
 
 const HOST: &str = env!("CARGO_BIN_EXE_embedded-host");
 
@@ -327,4 +328,40 @@ fn a_rust_plugin_with_a_rust_library_beside_it() {
         .map(|(_, result)| result)
         .collect();
     assert_eq!(counted, (1..=counted.len() as i64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_library_that_changed_is_warned_of() {
+    let home = Home::new();
+    let folder = home.work().join("target");
+    let lane = folder.join(BESIDE.lane);
+    fs::create_dir_all(&lane).expect("a folder");
+    let (library, artifact) = (lane.join("libdep.so"), lane.join("libx.so"));
+    let built = home.build().join("libx.so");
+    let daemon = Daemon::watch(&home, &folder, &[]);
+    for (version, start, base, warned) in
+        [(1, 0, 0, false), (2, 0, 1000, false), (3, 500, 2000, true)]
+    {
+        BESIDE.library(&library, start);
+        BESIDE.plugin(&built, &library, base);
+        replace(&built, &artifact);
+        let published = daemon.wait_version(Kind::Published, "x", version).line;
+        let reason = published.reason.unwrap_or_default();
+        assert_eq!(
+            reason.contains("libdep.so"),
+            warned,
+            "v{version}: {reason:?}"
+        );
+    }
+    let status = daemon.status();
+    let newest = status.plugins.iter().find(|plugin| plugin.plugin == "x");
+    let newest = newest
+        .and_then(|plugin| plugin.versions.last())
+        .expect("v3");
+    assert!(
+        newest
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("libdep.so"))
+    );
 }

@@ -23,7 +23,8 @@
 //! Every version has its own statics, with three exceptions that `inspect` warns of or that the loader decides: symbols
 //! of the kind `GNU_UNIQUE` (C++ inline statics, unless built with `-fno-gnu-unique`) are one for all versions;
 //! initial-exec thread-local storage comes from a surplus that a process has once; and a needed library is matched by
-//! name with what is loaded, so that a changed private dependency stays the old one until the program starts again.
+//! name with what is loaded, so that a changed private dependency stays the old one until the program starts again; the
+//! version that brings a changed one carries a warning.
 //!
 //! # Memory
 //!

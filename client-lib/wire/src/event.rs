@@ -38,7 +38,7 @@ pub struct Event {
     /// The stage that rejected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stage: Option<Stage>,
-    /// Why, in a sentence that says what to do.
+    /// Why, in a sentence that says what to do; of a published version, what to know before relying on it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// The client concerned.

@@ -46,6 +46,9 @@ pub(crate) struct Version {
     pub(crate) raw: bool,
     /// How far it came.
     pub(crate) progress: Progress,
+    /// Content of the libraries beside it, by name.
+    #[serde(default)]
+    pub(crate) needed: BTreeMap<String, Digest>,
     /// Everything that a status shows.
     pub(crate) shown: status::Version,
 }
@@ -139,6 +142,28 @@ impl Plugin {
                 && version.shown.lane.is_some()
                 && version.shown.artifact == artifact
         })
+    }
+
+    /// Sentences about libraries beside a version that another version had in another build: the loader knows them by
+    /// name, so a program that has one keeps it.
+    pub(crate) fn changed_libraries(&self, number: u64) -> Vec<String> {
+        let Some(version) = self.versions.get(&number) else {
+            return Vec::new();
+        };
+        let changed = version.needed.iter().filter(|(name, digest)| {
+            let others = self
+                .versions
+                .range(..number)
+                .map(|(_, other)| &other.needed);
+            others
+                .rev()
+                .any(|needed| needed.get(*name).is_some_and(|other| other != *digest))
+        });
+        changed
+            .map(|(name, _)| {
+                format!("{name} beside it changed: a program that has an older build of it loaded keeps that one until it starts again")
+            })
+            .collect()
     }
 
     /// By number.

@@ -4,7 +4,7 @@
 //! map it. What the copy's directory holds is a link to that copy under the name the image asks for; the loader tells
 //! libraries apart by the inode behind the link, so versions share a library as long as its content is the same.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -38,14 +38,16 @@ pub(crate) fn room(search_paths: &[String]) -> PathBuf {
 }
 
 /// Puts links to copies of the libraries that `elf` needs through `$ORIGIN` where its copy in `dir` looks for them, and
-/// likewise for what those need. Nothing is put outside `own`, whatever a search path says.
+/// likewise for what those need. Nothing is put outside `own`, whatever a search path says. Tells which content has
+/// which name.
 pub(crate) fn link(
     elf: &Elf,
     artifact: &Path,
     dir: &Path,
     own: &Path,
     store: &Path,
-) -> Result<(), NeededError> {
+) -> Result<BTreeMap<String, Digest>, NeededError> {
+    let mut linked = BTreeMap::new();
     let origin = artifact.parent().unwrap_or(Path::new("/"));
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<_> = wanted(elf, origin, dir).collect();
@@ -59,6 +61,10 @@ pub(crate) fn link(
         };
         let bytes = fs::read(&from).map_err(failed)?;
         let copy = copy(&bytes, &from, store).map_err(failed)?;
+        let name = from.file_name().unwrap_or_default().to_string_lossy();
+        linked
+            .entry(name.into_owned())
+            .or_insert_with(|| Digest::of(&bytes));
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
@@ -68,7 +74,7 @@ pub(crate) fn link(
             queue.extend(wanted(&elf, origin, dir));
         }
     }
-    Ok(())
+    Ok(linked)
 }
 
 struct Wanted {

@@ -54,9 +54,13 @@ impl Loop {
             version.shown.outcome = Outcome::Published;
             version.shown.semver = inspected.manifest.semver;
             version.shown.probe = verdict;
+            if !deferred {
+                version.needed = inspected.staged.needed;
+            }
             version.shown.warnings = inspected.manifest.warnings;
             version.shown.timings_us = timings;
         });
+        self.warn_of_libraries(&id);
         self.keep(&id);
         if !deferred {
             self.tell_published(&id);
@@ -178,10 +182,22 @@ impl Loop {
         }
     }
 
+    /// Adds what the libraries beside a version mean for programs that run.
+    pub(crate) fn warn_of_libraries(&mut self, id: &VersionId) {
+        let plugin = self.catalogue.plugins.get(&id.plugin);
+        let warnings = plugin.map(|plugin| plugin.changed_libraries(id.number));
+        self.catalogue.change(id, |version| {
+            version.shown.warnings.extend(warnings.unwrap_or_default());
+        });
+    }
+
     pub(crate) fn tell_published(&mut self, id: &VersionId) {
         if let Some(version) = self.catalogue.version(id) {
             let mut event = of_version(Kind::Published, version);
             event.timings_us = Some(version.shown.timings_us);
+            if !version.shown.warnings.is_empty() {
+                event.reason = Some(version.shown.warnings.join("; "));
+            }
             self.tell(event);
         }
     }

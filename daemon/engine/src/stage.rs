@@ -4,6 +4,7 @@
 //! made under a temporary name, hashed on the way, and only then gets its number and its final place; it is read-only
 //! and is never touched again while anyone maps it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -61,6 +62,8 @@ pub(crate) enum Copying {
 /// A version: a copy with a number, a place and an inode of its own.
 #[derive(Debug)]
 pub(crate) struct Staged {
+    /// Content of the libraries beside it, by name; known once they are linked.
+    pub(crate) needed: BTreeMap<String, Digest>,
     /// The version's own directory.
     pub(crate) own: PathBuf,
     /// Which.
@@ -92,6 +95,7 @@ pub(crate) fn revive(
     // An image that cannot be read gives no bytes, and inspect says that they are no plugin.
     let bytes = fs::read(&image).unwrap_or_default();
     Staged {
+        needed: BTreeMap::new(),
         own: PathBuf::new(),
         version,
         digest,
@@ -194,6 +198,7 @@ fn place_as(copied: Copied, version: &VersionId, state: &State) -> Result<Staged
         .persist(&image)
         .map_err(|error| failed(error.error))?;
     Ok(Staged {
+        needed: BTreeMap::new(),
         own,
         version: version.clone(),
         digest,

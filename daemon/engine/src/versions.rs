@@ -253,6 +253,7 @@ impl Loop {
             plugin: staged.version.plugin.clone(),
             raw,
             progress: Progress::OnItsWay,
+            needed: BTreeMap::new(),
             shown: status::Version {
                 version: staged.version.number,
                 semver: None,
@@ -271,7 +272,7 @@ impl Loop {
         });
         let probe = !raw || self.is_wanted(&staged.version);
         self.workers.submit(Job::Examine {
-            staged,
+            staged: Box::new(staged),
             probe,
             store: self.state.store(),
         });
@@ -299,9 +300,11 @@ impl Loop {
             version.progress = Progress::Deferred;
             version.shown.outcome = Outcome::Published;
             version.shown.probe = Probe::Deferred;
+            version.needed = inspected.staged.needed;
             version.shown.warnings = inspected.manifest.warnings;
             version.shown.timings_us = timings;
         });
+        self.warn_of_libraries(&id);
         self.keep(&id);
         self.tell_published(&id);
         if self.is_wanted(&id) {

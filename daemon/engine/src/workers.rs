@@ -37,7 +37,7 @@ pub(crate) enum Job {
     /// Decide about a staged version.
     Examine {
         /// Which.
-        staged: Staged,
+        staged: Box<Staged>,
         /// False leaves it inspected: a raw plugin nobody has asked for yet.
         probe: bool,
         /// The store.
@@ -211,10 +211,7 @@ fn run(job: Job, bytes: &mut Vec<u8>) -> Finished {
             store,
         } => {
             let version = staged.version.clone();
-            guarded(version, || {
-                link_needed(&staged, &store)?;
-                examine(staged, probe)
-            })
+            guarded(version, || examine(link_needed(*staged, &store)?, probe))
         }
         Job::ExamineAgain {
             version,
@@ -241,12 +238,12 @@ fn guarded(version: VersionId, examine: impl FnOnce() -> Examined) -> Finished {
         .unwrap_or_else(Finished::Rejected)
 }
 
-fn link_needed(staged: &Staged, store: &Path) -> Result<(), Box<Rejected>> {
-    let (Ok(elf), Some(dir)) = (&staged.elf, staged.image.parent()) else {
-        return Ok(());
-    };
-    needed::link(elf, &staged.artifact, dir, &staged.own, store)
-        .map_err(|error| reject(staged, Stage::Stage, &error))
+fn link_needed(mut staged: Staged, store: &Path) -> Result<Staged, Box<Rejected>> {
+    if let (Ok(elf), Some(dir)) = (&staged.elf, staged.image.parent()) {
+        staged.needed = needed::link(elf, &staged.artifact, dir, &staged.own, store)
+            .map_err(|error| reject(&staged, Stage::Stage, &error))?;
+    }
+    Ok(staged)
 }
 
 fn examine(staged: Staged, wanted: bool) -> Examined {

@@ -132,11 +132,16 @@ fn line(event: &Event, folder: &str, exists: bool) -> String {
             let timings = event.timings_us.unwrap_or_default();
             let ms = |micros: u64| micros as f64 / 1e3;
             format!(
-                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1})",
+                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1}){}",
                 ms(timings.total),
                 ms(timings.settle),
                 ms(timings.stage),
-                ms(timings.inspect)
+                ms(timings.inspect),
+                if reason.is_empty() {
+                    String::new()
+                } else {
+                    format!("  warning: {reason}")
+                }
             )
         }
         Kind::Unchanged => format!("unchanged  {digest}  {artifact}"),
