@@ -225,9 +225,6 @@ impl Loader {
     /// A new engine is told what this client follows and runs.
     fn connected(&mut self, hello: EngineHello, writer: Writer) {
         tracing::info!(folder = %hello.folder.display(), pid = hello.pid, mode = ?hello.mode, "connected to plugind");
-        for ready in self.ready.drain(..) {
-            let _ = ready.send(Ok(hello.clone()));
-        }
         for followed in &self.followed {
             let running = followed.current.as_ref().map(|current| Running {
                 state: current.state.clone(),
@@ -251,8 +248,12 @@ impl Loader {
                 acknowledge(&writer, followed.current.as_ref(), what);
             }
         }
-        self.engine = Some((hello, writer));
         self.listeners.tell(&ClientEvent::Connected);
+        // Last, so that who waited for the connection and listens from then on is not told of it.
+        for ready in self.ready.drain(..) {
+            let _ = ready.send(Ok(hello.clone()));
+        }
+        self.engine = Some((hello, writer));
     }
 
     fn message(&mut self, message: ToClient) {

@@ -146,7 +146,8 @@ impl Loader {
 }
 
 pub(crate) fn open(announcement: Announcement) -> Result<SymbolTable, ClientError> {
-    let image = plugind_loader::open(&announcement.image, announcement.digest.as_bytes())?;
+    let mapped = announcement.mapped;
+    let image = plugind_loader::open(&announcement.image, mapped.bytes, mapped.digest.as_bytes())?;
     Ok(SymbolTable::new(announcement, image))
 }
 

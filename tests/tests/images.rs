@@ -1,12 +1,17 @@
 //! Proves that a client maps one image of the store per version, each with an inode of its own, runs its constructor
-//! once, and never opens (embedded: never executes) a watched file.
+//! once, and never opens (embedded: never executes) a watched file; and that an image, which is opened as soon as its
+//! mapped part is there, becomes a whole copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plugind_tests::{Call, Daemon, Home, Trace, answers, cc_plugin, need, replace};
+use plugind_tests::{
+    Call, CargoProject, Daemon, Home, Trace, answers, cc_plugin, end_of_last_load, need, replace,
+    until,
+};
 use plugind_wire::event::Kind;
 
 const HOST: &str = env!("CARGO_BIN_EXE_embedded-host");
@@ -153,6 +158,33 @@ fn naming<'a>(trace: &'a [String], call: &str, path: &Path) -> Vec<&'a String> {
         .iter()
         .filter(|line| line.contains(call) && line.contains(&below))
         .collect()
+}
+
+#[test]
+fn an_image_becomes_a_whole_copy_while_it_is_used() {
+    let home = Home::new();
+    let project = CargoProject::new(&home.work().join("project"), "x");
+    let built = project.build();
+    let daemon = Daemon::watch(&home, &project.target(), &[]);
+    let call = Call::watch(&home, "x", "answer");
+    call.wait_result(1);
+    let image = daemon.status().plugins[0].versions[0].image.clone();
+    let wanted = fs::read(&built.artifact).expect("cargo left the file");
+    let mapped_end = end_of_last_load(&wanted);
+    assert!(
+        mapped_end * 2 < wanted.len(),
+        "most of a debug build is not mapped"
+    );
+    until("the rest of the image", || {
+        (fs::metadata(&image).ok()?.len() == wanted.len() as u64).then_some(())
+    });
+    assert!(fs::read(&image).expect("the image") == wanted);
+    let inode = image.metadata().expect("the image").ino();
+    assert!(
+        mapped(&home, call.pid())
+            .iter()
+            .all(|(_, mapped)| *mapped == inode)
+    );
 }
 
 #[test]

@@ -3,9 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use plugind_tests::{Call, Daemon, Home, Process, answers, cc, cc_plugin, ended, replace, until};
+use plugind_tests::{
+    Call, Daemon, Home, Process, answers, cc, cc_plugin, end_of_last_load, ended, replace, until,
+};
 use plugind_wire::event::{Event, Kind};
 use plugind_wire::status::{Mode, Status};
 
@@ -389,4 +393,36 @@ fn ends_and_what_is_left_of_them() {
     // Nothing was published twice, whatever ended the engine.
     let back = Daemon::watch(&home, &folder, &[]);
     assert_eq!(numbers(&back.status()), [1]);
+}
+
+#[test]
+fn an_image_that_a_killed_daemon_left_cut_is_mended() {
+    let home = Home::new();
+    let built = cc_plugin(&home.build(), "x", &answers(1, 0));
+    let mut artifact = fs::read(&built).expect("the plugin");
+    let mapped = end_of_last_load(&artifact);
+    // As much again as debug information would be.
+    artifact.resize(1 << 20, 7);
+    fs::write(&built, &artifact).expect("the plugin");
+    let folder = folder(&home);
+    replace(&built, &folder.join("libx.so"));
+    let mut daemon = Daemon::watch(&home, &folder, &[]);
+    daemon.wait_version(Kind::Published, "x", 1);
+    let image = daemon.status().plugins[0].versions[0].image.clone();
+    until("the whole image", || {
+        (fs::read(&image).ok()? == artifact).then_some(())
+    });
+    daemon.kill9();
+
+    // What it leaves if it is killed before the rest was added: some pages.
+    let mapped = mapped.next_multiple_of(64 << 10);
+    fs::set_permissions(&image, Permissions::from_mode(0o600)).expect("our own file");
+    fs::write(&image, &artifact[..mapped]).expect("our own file");
+    fs::set_permissions(&image, Permissions::from_mode(0o400)).expect("our own file");
+    let daemon = Daemon::watch(&home, &folder, &[]);
+    daemon.wait("unchanged", |event| event.event == Kind::Unchanged);
+    until("the whole image again", || {
+        (fs::read(&image).ok()? == artifact).then_some(())
+    });
+    assert_eq!(Call::once(&home, "x", "answer").result, 1);
 }

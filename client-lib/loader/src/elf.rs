@@ -56,6 +56,10 @@ pub struct Elf {
     pub unique_symbols: bool,
     /// Bytes of the file that the loader maps: the sum of `p_filesz` over `PT_LOAD`, saturating.
     pub mapped_bytes: u64,
+    /// Where the part of the file ends that a loader reads or maps: after the headers and the segments, and the page
+    /// that the last of them ends in. What comes behind it, such as debug information, is for other tools. At most the
+    /// file's length; all of it where the program headers do not tell.
+    pub mapped_end: u64,
 }
 
 /// A name the image offers.
@@ -134,21 +138,44 @@ pub enum ElfError {
 ///
 /// [`ElfError`] for what is no ELF file, and for a table that is cut off or makes no sense.
 pub fn read(bytes: &[u8]) -> Result<Elf, ElfError> {
+    read_tables(bytes, Tables::All)
+}
+
+/// Reads the facts out of the first [`Elf::mapped_end`] bytes of a file, as a loader would: by the program headers
+/// alone.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_mapped(bytes: &[u8]) -> Result<Elf, ElfError> {
+    read_tables(bytes, Tables::Segments)
+}
+
+/// Which tables lead to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tables {
+    /// The section headers, and the program headers where there are none.
+    All,
+    /// The program headers.
+    Segments,
+}
+
+fn read_tables(bytes: &[u8], tables: Tables) -> Result<Elf, ElfError> {
     if !bytes.as_ptr().cast::<u64>().is_aligned() {
         // Tables are aligned relative to the file's start, so that must be aligned too. Buffers and
         // mappings are; only a slice out of the middle of something is copied.
         let words: Vec<u64> = bytes.chunks(8).map(word).collect();
-        return read(&pod::bytes_of_slice(&words)[..bytes.len()]);
+        return read_tables(&pod::bytes_of_slice(&words)[..bytes.len()], tables);
     }
     let magic = &bytes[..bytes.len().min(elf::ELFMAG.len())];
     if magic.is_empty() || !elf::ELFMAG.starts_with(magic) {
         return Err(looks_like(bytes));
     }
     match slice(bytes, HEADER, 0, 16)?[4..7] {
-        [1, 1, 1] => Image::<FileHeader32<Le>>::parse(bytes, Le)?.read(),
-        [1, 2, 1] => Image::<FileHeader32<Be>>::parse(bytes, Be)?.read(),
-        [2, 1, 1] => Image::<FileHeader64<Le>>::parse(bytes, Le)?.read(),
-        [2, 2, 1] => Image::<FileHeader64<Be>>::parse(bytes, Be)?.read(),
+        [1, 1, 1] => Image::<FileHeader32<Le>>::parse(bytes, Le, tables)?.read(),
+        [1, 2, 1] => Image::<FileHeader32<Be>>::parse(bytes, Be, tables)?.read(),
+        [2, 1, 1] => Image::<FileHeader64<Le>>::parse(bytes, Le, tables)?.read(),
+        [2, 2, 1] => Image::<FileHeader64<Be>>::parse(bytes, Be, tables)?.read(),
         _ => Err(ElfError::Malformed("unknown class, byte order or version")),
     }
 }

@@ -80,7 +80,8 @@ type Opened = HashMap<Place, &'static Image>;
 
 /// Opens an image and collects what it registered.
 ///
-/// The file's owner, mode and BLAKE3 hash are checked first. Every symbol is bound now (`RTLD_NOW`), so that a missing
+/// The file's owner and mode are checked first, and that the BLAKE3 hash of its first `mapped` bytes is `digest`; the
+/// loader must need no others (see [`crate::elf::Elf::mapped_end`]). Every symbol is bound now (`RTLD_NOW`), so that a missing
 /// one is an error here and not a crash later, and none is offered to other images (`RTLD_LOCAL`). An image that this
 /// process has open already is handed out again without running anything; that is decided by device and inode.
 ///
@@ -89,10 +90,10 @@ type Opened = HashMap<Place, &'static Image>;
 /// # Errors
 ///
 /// See [`OpenError`]. An image whose registrations cannot be used stays mapped, as everything does.
-pub fn open(path: &Path, digest: &[u8; 32]) -> Result<&'static Image, OpenError> {
+pub fn open(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<&'static Image, OpenError> {
     static OPENED: OnceLock<Mutex<Opened>> = OnceLock::new();
 
-    let place = check(path, digest).map_err(|source| OpenError::Check {
+    let place = check(path, mapped, digest).map_err(|source| OpenError::Check {
         path: path.to_owned(),
         source,
     })?;

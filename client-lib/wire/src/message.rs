@@ -77,7 +77,7 @@ pub enum ToEngine {
     Acknowledge {
         /// Which.
         version: VersionId,
-        /// Its content, as the client hashed it.
+        /// Its content, as it was announced; the client has found the mapped part to be what was announced with it.
         digest: Digest,
         /// What happened.
         what: Acknowledged,
@@ -169,8 +169,10 @@ pub enum ToClient {
 pub struct Announcement {
     /// Which.
     pub version: VersionId,
-    /// Its content; a client hashes the image before it opens it.
+    /// Its content.
     pub digest: Digest,
+    /// The part of the image that a loader maps; a client hashes it before it opens the image.
+    pub mapped: Mapped,
     /// The lane it came from; absent for a file that was opened by path.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lane: Option<String>,
@@ -179,8 +181,17 @@ pub struct Announcement {
     pub semver: Option<String>,
     /// True for an image without a plugind note.
     pub raw: bool,
-    /// The file to open.
+    /// The file to open. What comes behind the mapped part may still be on its way into it.
     pub image: PathBuf,
+}
+
+/// The first bytes of an image: all that is read or mapped when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapped {
+    /// How many.
+    pub bytes: u64,
+    /// Their content.
+    pub digest: Digest,
 }
 
 /// The answer to a request.

@@ -4,11 +4,12 @@
 //! costs pointers, because records are shared until they change.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use plugind_wire::event::{ClientName, Stage};
-use plugind_wire::message::{Announcement, EngineHello};
+use plugind_wire::message::{Announcement, EngineHello, Mapped};
 use plugind_wire::status::{self, Status};
 use plugind_wire::{Digest, SCHEMA, VersionId};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,10 @@ pub(crate) struct Version {
     /// Content of the libraries beside it, by name.
     #[serde(default)]
     pub(crate) needed: BTreeMap<String, Digest>,
+    /// The part of the image that a loader maps.
+    pub(crate) mapped: Mapped,
+    /// The image's length when all of it is there.
+    pub(crate) size: u64,
     /// Everything that a status shows.
     pub(crate) shown: status::Version,
 }
@@ -96,6 +101,11 @@ impl Version {
             && self.shown.image.exists()
     }
 
+    /// Whether the image ends before its end: its rest is on the way, or plugind was killed before it was added.
+    pub(crate) fn is_cut(&self) -> bool {
+        fs::metadata(&self.shown.image).is_ok_and(|image| image.len() < self.size)
+    }
+
     /// Its identity.
     pub(crate) fn id(&self) -> VersionId {
         VersionId {
@@ -109,6 +119,7 @@ impl Version {
         Announcement {
             version: self.id(),
             digest: self.shown.digest,
+            mapped: self.mapped,
             lane: self.shown.lane.clone(),
             semver: self.shown.semver.clone(),
             raw: self.raw,

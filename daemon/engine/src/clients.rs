@@ -300,11 +300,15 @@ impl Loop {
             }
         }
         if first_live {
+            let mut refused_before = false;
             self.catalogue.change(id, |version| {
                 version.shown.outcome = Outcome::Live;
-                version.shown.reason = None;
+                refused_before = version.shown.reason.take().is_some();
             });
-            self.keep(id);
+            // Clients say again what they run, so the rest of the record need not be written.
+            if refused_before {
+                self.keep(id);
+            }
         }
         if news {
             self.tell(event);

@@ -174,7 +174,7 @@ impl Loop {
             match happened {
                 Happened::Changed(event) => everything |= self.hear(&event),
                 Happened::Finished(result) => {
-                    self.workers.finish();
+                    self.workers.finish(&result);
                     self.finished(result);
                 }
                 Happened::Input(input) => self.input(input),

@@ -1,19 +1,24 @@
 //! Gives a finished artifact a path and an inode of its own.
 //!
 //! A copy, never a hard link: the loader tells images apart by inode and would hand back the old version. The copy is
-//! made under a temporary name, hashed on the way, and only then gets its number and its final place; it is read-only
-//! and is never touched again while anyone maps it.
+//! made in a temporary directory, which gets its number and its final place by one rename; it is read-only.
+//!
+//! Most of a debug build is what debuggers and backtraces read, and writing it takes longer than all other stages
+//! together. So the part that a loader maps is written first and goes on alone; the [`Rest`] is added to the same inode
+//! while the version is examined and opened. No byte that anybody has mapped is ever touched again. (It is the
+//! directory that is renamed because renaming a file waits for whoever writes it.)
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use plugind_loader::elf::{self, Elf, ElfError};
+use plugind_wire::message::Mapped;
 use plugind_wire::{Digest, VersionId};
-use tempfile::TempPath;
+use tempfile::TempDir;
 
 use crate::needed;
 use crate::settle::{Settled, Since};
@@ -24,10 +29,8 @@ use crate::state::{State, WriteError};
 pub(crate) enum StageError {
     #[error("cannot copy it into the store {}; make room there, or choose another one with --state-dir", store.display())]
     Copy { store: PathBuf, source: io::Error },
-    #[error("cannot give it a number")]
+    #[error("cannot give it a number and a place in the store")]
     Number(#[from] WriteError),
-    #[error("cannot put it into the store at {}", path.display())]
-    Place { path: PathBuf, source: io::Error },
     #[error("plugind panicked over it; please report this, with the file")]
     Panicked,
 }
@@ -39,10 +42,35 @@ pub(crate) struct Copied {
     pub(crate) settled: Settled,
     /// Its content.
     pub(crate) digest: Digest,
+    /// What of it was written first.
+    mapped: Mapped,
+    /// How long it is when the rest is there.
+    size: u64,
     /// What was read of it.
     pub(crate) elf: Result<Elf, ElfError>,
-    temporary: TempPath,
+    temporary: TempDir,
+    /// Below that directory.
+    image: PathBuf,
     took: Duration,
+}
+
+/// What is to be added to a copy behind its mapped part.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    file: File,
+    from: u64,
+}
+
+impl Rest {
+    /// Adds it, from the bytes that were copied. In pieces, because whoever removes the file waits for the write.
+    pub(crate) fn add(&self, bytes: &[u8]) -> io::Result<()> {
+        const PIECE: usize = 256 << 10;
+        let rest = usize::try_from(self.from).map_or(&[][..], |from| &bytes[from..]);
+        let starts = (self.from..).step_by(PIECE);
+        rest.chunks(PIECE)
+            .zip(starts)
+            .try_for_each(|(piece, at)| self.file.write_all_at(piece, at))
+    }
 }
 
 /// What became of a copy.
@@ -70,6 +98,10 @@ pub(crate) struct Staged {
     pub(crate) version: VersionId,
     /// Its content.
     pub(crate) digest: Digest,
+    /// The part of it that a loader maps.
+    pub(crate) mapped: Mapped,
+    /// Its length; the file may still grow to it.
+    pub(crate) size: u64,
     /// What was read of it.
     pub(crate) elf: Result<Elf, ElfError>,
     /// The copy.
@@ -84,39 +116,56 @@ pub(crate) struct Staged {
     pub(crate) stage: Duration,
 }
 
+/// What there is to know of a version without reading it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Which.
+    pub(crate) version: VersionId,
+    /// Its content.
+    pub(crate) digest: Digest,
+    /// The part of it that a loader maps.
+    pub(crate) mapped: Mapped,
+    /// Its length.
+    pub(crate) size: u64,
+    /// The image in the store.
+    pub(crate) image: PathBuf,
+    /// What it is a copy of.
+    pub(crate) artifact: PathBuf,
+}
+
 /// A version of this or an earlier run, read again from its image.
-pub(crate) fn revive(
-    version: VersionId,
-    digest: Digest,
-    image: PathBuf,
-    artifact: PathBuf,
-) -> Staged {
+pub(crate) fn revive(known: Known) -> Staged {
     let now = Instant::now();
-    // An image that cannot be read gives no bytes, and inspect says that they are no plugin.
-    let bytes = fs::read(&image).unwrap_or_default();
+    let mut bytes = Vec::new();
+    // The rest may not be there yet. An image that cannot be read gives no bytes, and inspect says that they are no
+    // plugin.
+    let _ = File::open(&known.image)
+        .and_then(|image| image.take(known.mapped.bytes).read_to_end(&mut bytes));
     Staged {
         needed: BTreeMap::new(),
         own: PathBuf::new(),
-        version,
-        digest,
-        elf: elf::read(&bytes),
-        image,
-        artifact,
+        version: known.version,
+        digest: known.digest,
+        mapped: known.mapped,
+        size: known.size,
+        elf: elf::read_mapped(&bytes),
+        image: known.image,
+        artifact: known.artifact,
         heard: now,
         settle: Duration::ZERO,
         stage: Duration::ZERO,
     }
 }
 
-/// Copies and hashes a settled artifact, and proves afterwards that it was one state of it.
+/// Copies the mapped part of a settled artifact, after proving that what was read is one state of it.
 ///
-/// `bytes` holds the content meanwhile. Memory that was used before costs no page faults, which for a file of some
-/// megabytes take longer than everything else here.
+/// `bytes` holds the content then, for the rest. Memory that was used before costs no page faults, which for a file of
+/// some megabytes take longer than everything else here.
 pub(crate) fn copy(
     settled: Settled,
     store: &Path,
     bytes: &mut Vec<u8>,
-) -> Result<Copying, StageError> {
+) -> Result<(Copying, Option<Rest>), StageError> {
     let started = Instant::now();
     let failed = |source| StageError::Copy {
         store: store.to_owned(),
@@ -124,89 +173,74 @@ pub(crate) fn copy(
     };
     bytes.clear();
     (&settled.file).read_to_end(bytes).map_err(failed)?;
-    // Somebody may have removed the store to free its space.
-    fs::create_dir_all(store).map_err(failed)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix("tmp")
-        .tempfile_in(store)
-        .map_err(failed)?;
-    temporary.write_all(bytes).map_err(failed)?;
-    temporary
-        .as_file()
-        .set_permissions(Permissions::from_mode(0o400))
-        .map_err(failed)?;
-    // The descriptor that wrote it is closed here; nobody can write the image any more.
-    let temporary = temporary.into_temp_path();
     let since = settled.since();
     if since != Since::Nothing {
-        return Ok(Copying::Changed {
+        let changed = Copying::Changed {
             heard: settled.heard,
             content: since == Since::Written,
-        });
+        };
+        return Ok((changed, None));
     }
-    Ok(Copying::Done(Box::new(Copied {
-        digest: Digest::of(bytes),
-        elf: elf::read(bytes),
-        settled,
-        temporary,
-        took: started.elapsed(),
-    })))
-}
-
-/// Gives a copy its number, its directory and what it needs beside it.
-pub(crate) fn place(
-    copied: Copied,
-    plugin: &str,
-    state: &mut State,
-) -> Result<Staged, (Option<VersionId>, StageError)> {
-    let version = state.next(plugin).map_err(|error| (None, error.into()))?;
-    let (started, digest) = (Instant::now(), copied.digest);
-    match place_as(copied, &version, state) {
-        Ok(mut staged) => {
-            staged.stage += started.elapsed();
-            Ok(staged)
-        }
-        Err(error) => {
-            // What was made of it so far is nobody's.
-            let _ = fs::remove_dir_all(state.version_dir(&version, &digest));
-            Err((Some(version), error))
-        }
-    }
-}
-
-fn place_as(copied: Copied, version: &VersionId, state: &State) -> Result<Staged, StageError> {
-    let Copied {
-        settled,
-        digest,
-        elf,
-        temporary,
-        took,
-        ..
-    } = copied;
-    let own = state.version_dir(version, &digest);
-    let failed = |source| StageError::Place {
-        path: own.clone(),
-        source,
-    };
-    fs::create_dir_all(own.parent().unwrap_or(&own)).map_err(failed)?;
-    fs::create_dir(&own).map_err(failed)?;
+    let elf = elf::read(bytes);
+    let size = bytes.len() as u64;
+    // What is no plugin is kept whole until inspect has said so.
+    let end = elf.as_ref().map_or(size, |elf| elf.mapped_end.min(size));
+    let first = usize::try_from(end).map_or(&bytes[..], |end| &bytes[..end]);
+    // Somebody may have removed the store to free its space.
+    fs::create_dir_all(store).map_err(failed)?;
+    let temporary = tempfile::Builder::new()
+        .prefix("tmp")
+        .tempdir_in(store)
+        .map_err(failed)?;
     let search_paths = elf.as_ref().map_or(&[][..], |elf| &elf.search_paths);
-    let dir = own.join(needed::room(search_paths));
-    fs::create_dir_all(&dir).map_err(failed)?;
-    let image = dir.join(settled.path.file_name().unwrap_or("plugin.so".as_ref()));
-    temporary
-        .persist(&image)
-        .map_err(|error| failed(error.error))?;
+    let room = needed::room(search_paths);
+    let image = room.join(settled.path.file_name().unwrap_or("plugin.so".as_ref()));
+    fs::create_dir_all(temporary.path().join(room)).map_err(failed)?;
+    let mut file = File::create_new(temporary.path().join(&image)).map_err(failed)?;
+    file.write_all(first).map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(0o400))
+        .map_err(failed)?;
+    let mapped = Mapped {
+        bytes: end,
+        digest: Digest::of(first),
+    };
+    let copied = Copied {
+        digest: Digest::of(bytes),
+        mapped,
+        size,
+        elf,
+        settled,
+        temporary,
+        image,
+        took: started.elapsed(),
+    };
+    let rest = (end < size).then_some(Rest { file, from: end });
+    Ok((Copying::Done(Box::new(copied)), rest))
+}
+
+impl Copied {
+    /// Takes the place of an image of the same content that lacks its rest.
+    pub(crate) fn mend(self, image: &Path) -> io::Result<()> {
+        fs::rename(self.temporary.path().join(self.image), image)
+    }
+}
+
+/// Gives a copy its number and its place.
+pub(crate) fn place(copied: Copied, plugin: &str, state: &mut State) -> Result<Staged, StageError> {
+    let started = Instant::now();
+    let (version, own) = state.next(plugin, &copied.digest, copied.temporary)?;
     Ok(Staged {
         needed: BTreeMap::new(),
+        version,
+        digest: copied.digest,
+        mapped: copied.mapped,
+        size: copied.size,
+        elf: copied.elf,
+        image: own.join(copied.image),
         own,
-        version: version.clone(),
-        digest,
-        elf,
-        image,
-        artifact: settled.path,
-        heard: settled.heard,
-        settle: settled.took,
-        stage: took,
+        artifact: copied.settled.path,
+        heard: copied.settled.heard,
+        settle: copied.settled.took,
+        stage: copied.took + started.elapsed(),
     })
 }

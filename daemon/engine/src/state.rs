@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! <state>/lock                                held while an engine uses the directory
-//! <state>/state.json                          id, and the last number given per plugin
-//! <state>/store/<id>/tmp*                         files in the making
+//! <state>/state.json                          id, and the last number per plugin's folder, as of the last start
+//! <state>/store/<id>/tmp*                         files and directories in the making
 //! <state>/store/<id>/<plugin>/<n>-<digest>/       a version's own directory: the image, links to what it needs
 //! <state>/store/<id>/<plugin>/<n>-<digest>.json   the version's record, written when it was accepted or rejected
 //! <state>/store/<id>/needed/<digest>/             copies of needed libraries
@@ -13,17 +13,20 @@
 //! The id is part of every path: the loader knows libraries by name, so a name that was given once must never stand for
 //! another image, also after somebody removed `state.json` and the numbers began anew.
 //!
-//! A number is written down before it is used, by a rename, so that a kill at any instant leaves the old file or the
-//! new one and no number is ever given twice. The machine losing power is not guarded against.
+//! A number is taken by putting the version's directory in its place, so it is on disk before it is used; at the next start the
+//! highest one found goes into `state.json` before anything is cleared away. A kill at any instant leaves no number to
+//! be given twice. The machine losing power is not guarded against. (Replacing a file for every number would do as
+//! well, but ext4 starts to write a replaced file's blocks at once, and on a busy disk that takes 20 to 250 ms.)
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use plugind_wire::place::{PlaceError, private_dir};
 use plugind_wire::{Digest, VersionId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tempfile::TempDir;
 
 use crate::StartError;
 use crate::pid_lock;
@@ -43,6 +46,7 @@ pub(crate) struct State {
 struct Numbers {
     schema: u32,
     id: String,
+    /// By the plugin's folder in the store.
     last: BTreeMap<String, u64>,
 }
 
@@ -97,12 +101,13 @@ impl State {
             },
             Err(source) => return Err(StartError::StateUnreadable { path, source }),
         };
-        let state = Self {
+        let mut state = Self {
             dir: dir.to_owned(),
             numbers,
             _lock: lock,
         };
         fs::create_dir_all(state.store()).map_err(failed)?;
+        state.count().map_err(failed)?;
         state.save().map_err(|error| failed(error.source))?;
         remove_leftovers(&state.store()).map_err(failed)?;
         Ok(state)
@@ -118,16 +123,48 @@ impl State {
         self.dir.join("store").join(&self.numbers.id)
     }
 
-    /// Gives the plugin's next number, which is on disk when this returns.
-    pub(crate) fn next(&mut self, plugin: &str) -> Result<VersionId, WriteError> {
-        let last = self.numbers.last.entry(plugin.to_owned()).or_default();
+    /// Finds the numbers that were given since `state.json` was written.
+    fn count(&mut self) -> io::Result<()> {
+        for folder in fs::read_dir(self.store())?.flatten() {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            if !name.starts_with("p-") {
+                continue;
+            }
+            let given = fs::read_dir(folder.path())?.flatten().filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                name.split_once('-')?.0.parse::<u64>().ok()
+            });
+            let newest = given.max().unwrap_or(0);
+            let last = self.numbers.last.entry(name).or_default();
+            *last = newest.max(*last);
+        }
+        Ok(())
+    }
+
+    /// Gives the plugin's next number, by making `made` the directory that the version of this content has to itself.
+    pub(crate) fn next(
+        &mut self,
+        plugin: &str,
+        digest: &Digest,
+        made: TempDir,
+    ) -> Result<(VersionId, PathBuf), WriteError> {
+        let last = self.numbers.last.entry(plugin_dir(plugin)).or_default();
         *last += 1;
-        let number = *last;
-        self.save()?;
-        Ok(VersionId {
+        let version = VersionId {
             plugin: plugin.to_owned(),
-            number,
-        })
+            number: *last,
+        };
+        let own = self.version_dir(&version, digest);
+        let folder = own.parent().unwrap_or(&own);
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::rename(made.path(), &own))
+            .map_err(|source| WriteError {
+                path: own.clone(),
+                source,
+            })?;
+        // Its old path is nobody's to remove.
+        let _ = made.keep();
+        Ok((version, own))
     }
 
     fn save(&self) -> Result<(), WriteError> {
@@ -222,7 +259,9 @@ fn remove_leftovers(store: &Path) -> io::Result<()> {
     for entry in fs::read_dir(store)?.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("tmp") {
+        if name.starts_with("tmp") && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if name.starts_with("tmp") {
             fs::remove_file(entry.path())?;
         } else if name.starts_with("p-") {
             for version in fs::read_dir(entry.path())?.flatten() {
@@ -248,7 +287,7 @@ fn write_json<T: Serialize>(path: &Path, store: &Path, value: &T) -> Result<(), 
     let write = || {
         fs::create_dir_all(store)?;
         let mut temporary = tempfile::Builder::new().prefix("tmp").tempfile_in(store)?;
-        serde_json::to_writer(&mut temporary, value)?;
+        temporary.write_all(&serde_json::to_vec(value)?)?;
         temporary.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
@@ -267,18 +306,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let mut state = State::open(&path).unwrap();
-        assert_eq!(state.next("hello").unwrap().number, 1);
-        assert_eq!(state.next("hello").unwrap().number, 2);
-        assert_eq!(state.next("other").unwrap().number, 1);
+        let next = |state: &mut State, plugin: &str, content: &[u8]| {
+            let made = TempDir::new_in(state.store()).unwrap();
+            let next = state.next(plugin, &Digest::of(content), made);
+            next.unwrap().0.number
+        };
+        assert_eq!(next(&mut state, "hello", b"a"), 1);
+        assert_eq!(next(&mut state, "hello", b"a"), 2);
+        assert_eq!(next(&mut state, "other", b"b"), 1);
         assert!(matches!(
             State::open(&path),
             Err(StartError::StateInUse { .. })
         ));
         let id = state.id().to_owned();
         drop(state);
+        // What was never announced is cleared away at the first start; its number is known at the second, too.
+        drop(State::open(&path).unwrap());
         let mut state = State::open(&path).unwrap();
         assert_eq!(state.id(), id);
-        assert_eq!(state.next("hello").unwrap().number, 3);
+        assert_eq!(
+            fs::read_dir(state.store().join("p-hello")).unwrap().count(),
+            0
+        );
+        assert_eq!(next(&mut state, "hello", b"c"), 3);
         let store = state.store();
         drop(state);
         fs::remove_file(path.join("state.json")).unwrap();

@@ -12,7 +12,7 @@ use crate::lanes::{self, Layout};
 use crate::opening::Opening;
 use crate::settle::{self, Identity, Look, Settled, Settling};
 use crate::watch::{Change, Hint};
-use crate::workers::{Job, Source};
+use crate::workers::{Copy, Source};
 
 /// One watched artifact.
 pub(crate) struct Tracked {
@@ -215,7 +215,7 @@ impl Loop {
 
     pub(crate) fn submit_copy(&mut self, source: Source, settled: Settled) {
         let store = self.state.store();
-        self.workers.submit(Job::Copy {
+        self.workers.copy(Copy {
             source,
             settled,
             store,

@@ -16,8 +16,8 @@ use crate::engine::Loop;
 use crate::events::of_version;
 use crate::inspect::{Inspected, declared};
 use crate::lanes;
-use crate::stage::{Copied, Copying, StageError, Staged, place};
-use crate::workers::{Finished, Job, Source};
+use crate::stage::{Copied, Copying, Known, StageError, Staged, place};
+use crate::workers::{Examination, Finished, Source};
 use plugind_wire::sentence;
 
 /// What every proc macro exports; cargo leaves them beside plugins.
@@ -121,6 +121,13 @@ impl Loop {
                 };
                 self.copied_all(free);
             }
+            Finished::Cut(path, error) => {
+                let (path, store) = (path.display(), self.state.store());
+                self.warn(&format!(
+                    "the copy of {path} has no debug information, so its panics show no lines: {error}; make room in {}",
+                    store.display()
+                ));
+            }
             Finished::Inspected(inspected) => self.defer(*inspected),
             Finished::Probed(probed) => self.ready.push(*probed),
             Finished::Rejected(rejected) => {
@@ -198,6 +205,10 @@ impl Loop {
             && newest.is_sound()
         {
             let event = of_version(Kind::Unchanged, newest);
+            if newest.is_cut() {
+                // Without the rest its panics show no lines, and nothing else is lost.
+                let _ = copied.mend(&newest.shown.image);
+            }
             // A copy that was made only to be sure is no news.
             if !self.was_confirming(path) {
                 self.tell(event);
@@ -206,7 +217,7 @@ impl Loop {
         }
         match place(copied, &plugin, &mut self.state) {
             Ok(staged) => self.examine(staged, Some(lane)),
-            Err((_, error)) => {
+            Err(error) => {
                 self.forget_copy(path);
                 self.reject_file(path, lane, Stage::Stage, &sentence(&error));
             }
@@ -230,7 +241,7 @@ impl Loop {
                     self.examine(staged, None);
                     id
                 }
-                Err((_, error)) => {
+                Err(error) => {
                     let reason = format!("{}: {}", path.display(), sentence(&error));
                     for waiter in opening.waiters {
                         self.fail(waiter, Failure::Rejected, &reason);
@@ -254,6 +265,8 @@ impl Loop {
             raw,
             progress: Progress::OnItsWay,
             needed: BTreeMap::new(),
+            mapped: staged.mapped,
+            size: staged.size,
             shown: status::Version {
                 version: staged.version.number,
                 semver: None,
@@ -271,7 +284,7 @@ impl Loop {
             },
         });
         let probe = !raw || self.is_wanted(&staged.version);
-        self.workers.submit(Job::Examine {
+        self.workers.examine(Examination::Staged {
             staged: Box::new(staged),
             probe,
             store: self.state.store(),
@@ -320,15 +333,17 @@ impl Loop {
         if version.progress != Progress::Deferred {
             return;
         }
-        let again = Job::ExamineAgain {
+        let known = Known {
             version: id.clone(),
             digest: version.shown.digest,
+            mapped: version.mapped,
+            size: version.size,
             image: version.shown.image.clone(),
             artifact: version.shown.artifact.clone(),
         };
         self.catalogue
             .change(id, |version| version.progress = Progress::OnItsWay);
-        self.workers.submit(again);
+        self.workers.examine(Examination::Known(known));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Threads for what takes longer than a look: copying, inspecting, probing.
 //!
-//! A job's result comes back as a message; jobs wait in the engine's own queue, so handing one over never blocks.
+//! Results come back as messages; what is to do waits in the engine's own queues, so handing it over never blocks.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -10,32 +11,33 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use plugind_wire::event::Stage;
-use plugind_wire::{Digest, VersionId, sentence};
+use plugind_wire::{VersionId, sentence};
 
 use crate::inspect::{Inspected, inspect};
 use crate::needed;
 use crate::probe::{Probed, probe};
 use crate::settle::Settled;
-use crate::stage::{Copying, StageError, Staged, copy, revive};
+use crate::stage::{Copying, Known, StageError, Staged, copy, revive};
 
-/// Two jobs at once: a small plugin does not wait for one large copy.
+/// Two of each kind at once: a small plugin does not wait for one large copy.
 const THREADS: usize = 2;
 /// How long a thread keeps the memory of its last copy: builds come in bursts, and an idle engine is small.
 const KEPT: Duration = Duration::from_secs(20);
 
-/// Something to do.
-pub(crate) enum Job {
-    /// Copy a settled artifact into the store.
-    Copy {
-        /// Comes back in the result.
-        source: Source,
-        /// What to copy.
-        settled: Settled,
-        /// The store.
-        store: PathBuf,
-    },
-    /// Decide about a staged version.
-    Examine {
+/// A settled artifact to copy into the store.
+pub(crate) struct Copy {
+    /// Comes back in the result.
+    pub(crate) source: Source,
+    /// What to copy.
+    pub(crate) settled: Settled,
+    /// The store.
+    pub(crate) store: PathBuf,
+}
+
+/// A version to decide about.
+pub(crate) enum Examination {
+    /// One that has just been staged.
+    Staged {
         /// Which.
         staged: Box<Staged>,
         /// False leaves it inspected: a raw plugin nobody has asked for yet.
@@ -43,17 +45,8 @@ pub(crate) enum Job {
         /// The store.
         store: PathBuf,
     },
-    /// Take a version whose examination stopped at the probe through all of it.
-    ExamineAgain {
-        /// Which.
-        version: VersionId,
-        /// Its content.
-        digest: Digest,
-        /// The image in the store.
-        image: PathBuf,
-        /// What it is a copy of.
-        artifact: PathBuf,
-    },
+    /// One whose examination stopped at the probe; it goes through all of it.
+    Known(Known),
 }
 
 /// Where a copy came from.
@@ -77,8 +70,10 @@ pub(crate) enum Source {
 
 /// What became of a job.
 pub(crate) enum Finished {
-    /// Of a copy.
+    /// Of a copy; its rest may still be on the way.
     Copied(Source, Result<Copying, StageError>),
+    /// Of a copy of this artifact whose rest could not be added.
+    Cut(PathBuf, io::Error),
     /// Of an examination that ended before the probe.
     Inspected(Box<Inspected>),
     /// Of a whole examination.
@@ -97,42 +92,33 @@ pub(crate) struct Rejected {
     pub(crate) reason: String,
 }
 
-/// The threads and what waits for them.
+/// The threads and what waits for them. Copying and examining have threads of their own, because a copy's thread is
+/// busy with the copy's rest for longer than its examination takes.
 pub(crate) struct Workers {
-    jobs: Option<Sender<Job>>,
+    copying: Pool<Copy>,
+    examining: Pool<Examination>,
     finished: Receiver<Finished>,
-    queue: VecDeque<Job>,
-    running: usize,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
     /// Starts the threads.
-    pub(crate) fn start() -> std::io::Result<Self> {
-        let (jobs, to_do) = bounded(THREADS);
-        let (done, finished) = bounded(THREADS);
-        let threads = (0..THREADS)
-            .map(|i| {
-                let (to_do, done): (Receiver<Job>, Sender<Finished>) =
-                    (to_do.clone(), done.clone());
-                thread::Builder::new()
-                    .name(format!("plugind-stage-{i}"))
-                    .spawn(move || work(&to_do, &done))
-            })
-            .collect::<Result<_, _>>()?;
+    pub(crate) fn start() -> io::Result<Self> {
+        let (done, finished) = bounded(4 * THREADS);
         Ok(Self {
-            jobs: Some(jobs),
+            copying: Pool::start("stage", &done, copy_all)?,
+            examining: Pool::start("examine", &done, examine_all)?,
             finished,
-            queue: VecDeque::new(),
-            running: 0,
-            threads,
         })
     }
 
-    /// Takes a job; it starts as soon as a thread is free.
-    pub(crate) fn submit(&mut self, job: Job) {
-        self.queue.push_back(job);
-        self.pump();
+    /// Takes a copy; it starts as soon as a thread is free.
+    pub(crate) fn copy(&mut self, copy: Copy) {
+        self.copying.submit(copy);
+    }
+
+    /// Takes an examination; it starts as soon as a thread is free.
+    pub(crate) fn examine(&mut self, examination: Examination) {
+        self.examining.submit(examination);
     }
 
     /// The channel of results; each goes through [`Workers::finish`].
@@ -141,7 +127,63 @@ impl Workers {
     }
 
     /// Says that one result was taken.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self, finished: &Finished) {
+        match finished {
+            Finished::Copied(..) => self.copying.finish(),
+            // The copy itself has come back before.
+            Finished::Cut(..) => {}
+            Finished::Inspected(_) | Finished::Probed(_) | Finished::Rejected(_) => {
+                self.examining.finish();
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // A thread may be about to hand over a result that nobody takes any more.
+        let (_, nothing) = bounded(0);
+        self.finished = nothing;
+    }
+}
+
+/// Threads of one kind. Dropping it waits for them, so whoever takes their results goes first.
+struct Pool<J> {
+    jobs: Option<Sender<J>>,
+    queue: VecDeque<J>,
+    running: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<J: Send + 'static> Pool<J> {
+    fn start(
+        name: &str,
+        done: &Sender<Finished>,
+        work: fn(&Receiver<J>, &Sender<Finished>),
+    ) -> io::Result<Self> {
+        let (jobs, to_do) = bounded(THREADS);
+        let threads = (0..THREADS)
+            .map(|i| {
+                let (to_do, done): (Receiver<J>, Sender<Finished>) = (to_do.clone(), done.clone());
+                thread::Builder::new()
+                    .name(format!("plugind-{name}-{i}"))
+                    .spawn(move || work(&to_do, &done))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            jobs: Some(jobs),
+            queue: VecDeque::new(),
+            running: 0,
+            threads,
+        })
+    }
+
+    fn submit(&mut self, job: J) {
+        self.queue.push_back(job);
+        self.pump();
+    }
+
+    fn finish(&mut self) {
         self.running -= 1;
         self.pump();
     }
@@ -159,53 +201,64 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl<J> Drop for Pool<J> {
     fn drop(&mut self) {
         self.jobs = None;
-        // A thread may be about to hand over a result that nobody takes any more.
-        let (_, nothing) = bounded(0);
-        self.finished = nothing;
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// Runs jobs until there will be none.
-fn work(to_do: &Receiver<Job>, done: &Sender<Finished>) {
+/// Copies until there will be nothing to copy.
+fn copy_all(to_do: &Receiver<Copy>, done: &Sender<Finished>) {
     let mut bytes = Vec::new();
     loop {
-        let job = if bytes.capacity() == 0 {
-            to_do.recv().ok()
+        let received = if bytes.capacity() == 0 {
+            to_do.recv().map_err(RecvTimeoutError::from)
         } else {
-            match to_do.recv_timeout(KEPT) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Disconnected) => None,
-                Err(RecvTimeoutError::Timeout) => {
-                    bytes = Vec::new();
-                    continue;
-                }
+            to_do.recv_timeout(KEPT)
+        };
+        let Copy {
+            source,
+            settled,
+            store,
+        } = match received {
+            Ok(copy) => copy,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                bytes = Vec::new();
+                continue;
             }
         };
-        let Some(job) = job else { return };
-        if done.send(run(job, &mut bytes)).is_err() {
+        let path = settled.path.clone();
+        let copied = catch_unwind(AssertUnwindSafe(|| copy(settled, &store, &mut bytes)));
+        let (result, rest) = match copied.unwrap_or(Err(StageError::Panicked)) {
+            Ok((copying, rest)) => (Ok(copying), rest),
+            Err(error) => (Err(error), None),
+        };
+        let sent = done.send(Finished::Copied(source, result)).is_ok();
+        let added = rest.map_or(Ok(()), |rest| rest.add(&bytes));
+        let told = added.or_else(|error| done.send(Finished::Cut(path, error)));
+        if !sent || told.is_err() {
             return;
         }
     }
 }
 
-/// Runs a job. Its input is untrusted; a defect in its reading ends the job and not the thread.
-fn run(job: Job, bytes: &mut Vec<u8>) -> Finished {
-    match job {
-        Job::Copy {
-            source,
-            settled,
-            store,
-        } => {
-            let copied = catch_unwind(AssertUnwindSafe(|| copy(settled, &store, bytes)));
-            Finished::Copied(source, copied.unwrap_or(Err(StageError::Panicked)))
+/// Examines until there will be nothing to examine.
+fn examine_all(to_do: &Receiver<Examination>, done: &Sender<Finished>) {
+    for examination in to_do {
+        if done.send(run(examination)).is_err() {
+            return;
         }
-        Job::Examine {
+    }
+}
+
+/// Runs an examination. Its input is untrusted; a defect in its reading ends the job and not the thread.
+fn run(examination: Examination) -> Finished {
+    match examination {
+        Examination::Staged {
             staged,
             probe,
             store,
@@ -213,14 +266,9 @@ fn run(job: Job, bytes: &mut Vec<u8>) -> Finished {
             let version = staged.version.clone();
             guarded(version, || examine(link_needed(*staged, &store)?, probe))
         }
-        Job::ExamineAgain {
-            version,
-            digest,
-            image,
-            artifact,
-        } => guarded(version.clone(), || {
-            examine(revive(version, digest, image, artifact), true)
-        }),
+        Examination::Known(known) => {
+            guarded(known.version.clone(), || examine(revive(known), true))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use object::pod::Pod;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 
 use super::bytes::{array, cast, lossy, malformed, slice, start};
-use super::{Answer, Elf, ElfError, Export, ExportKind, Undefined};
+use super::{Answer, Elf, ElfError, Export, ExportKind, Tables, Undefined};
 
 pub(super) const HEADER: &str = "the file header";
 pub(super) const SECTIONS: &str = "the section header table";
@@ -19,6 +19,8 @@ pub(super) const SYMBOLS: &str = "the dynamic symbol table";
 
 /// How often the file's length all names and note tables together may cost.
 pub(super) const BUDGET_FACTOR: u64 = 4;
+/// No supported platform has larger pages (64-bit ARM and PowerPC may have these).
+const LARGEST_PAGE: u64 = 64 << 10;
 /// What one name costs beside its bytes.
 pub(super) const NAME_COST: u64 = 64;
 
@@ -56,12 +58,12 @@ pub(super) struct Image<'a, H: FileHeader> {
 pub(super) struct Table<'a, T>(&'a [T], &'a [u8]);
 
 impl<'a, H: FileHeader> Image<'a, H> {
-    pub(super) fn parse(bytes: &'a [u8], endian: H::Endian) -> Answer<Self> {
+    pub(super) fn parse(bytes: &'a [u8], endian: H::Endian, tables: Tables) -> Answer<Self> {
         let header = &array::<H>(bytes, HEADER, 0, size_of::<H>() as u64)?[0];
         let (mut sections, mut segments): (&[_], &[_]) = (&[], &[]);
         // Counts too large for the header's fields are in section 0, so that must be there first.
         let at = header.e_shoff(endian).into();
-        if at != 0 {
+        if at != 0 && tables == Tables::All {
             let size = size_of::<H::SectionHeader>() as u64;
             slice(
                 bytes,
@@ -106,6 +108,7 @@ impl<'a, H: FileHeader> Image<'a, H> {
             let size = segment.p_filesz(self.endian).into();
             elf.mapped_bytes = elf.mapped_bytes.saturating_add(size);
         }
+        elf.mapped_end = self.mapped_end();
         let dynamic = self.dynamic()?;
         self.read_dynamic(&dynamic, &mut elf, &mut budget)?;
         self.read_symbols(&self.symbols(&dynamic)?, &mut elf, &mut budget)?;
@@ -182,6 +185,25 @@ impl<'a, H: FileHeader> Image<'a, H> {
             }
         }
         Ok(())
+    }
+
+    /// See [`Elf::mapped_end`].
+    fn mapped_end(&self) -> u64 {
+        let len = self.bytes.len() as u64;
+        let e = self.endian;
+        // A number of program headers too large for its field stands in section 0.
+        if self.segments.is_empty() || self.header.e_phnum(e) == elf::PN_XNUM {
+            return len;
+        }
+        let headers: u64 = self.header.e_phoff(e).into();
+        let headers = headers.saturating_add(size_of_val(self.segments) as u64);
+        let ends = self.segments.iter().map(|segment| {
+            let (offset, size) = segment.file_range(e);
+            offset.saturating_add(size)
+        });
+        let end = ends.fold(headers.max(size_of::<H>() as u64), u64::max);
+        end.checked_next_multiple_of(LARGEST_PAGE)
+            .map_or(len, |end| end.min(len))
     }
 
     fn loaded(&self) -> impl Iterator<Item = &'a H::ProgramHeader> {

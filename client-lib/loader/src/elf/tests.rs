@@ -136,6 +136,28 @@ fn reads_the_same_without_section_headers() {
 }
 
 #[test]
+fn reads_the_same_of_the_mapped_part_alone() {
+    // As a debug build is: most of it behind what is mapped, and the section headers last.
+    let elf = read(&LIBRARY).unwrap();
+    let (at, count) = (0x28, 0x3c);
+    let sections = u64::from_le_bytes(LIBRARY[at..at + 8].try_into().unwrap()) as usize;
+    let mut large = LIBRARY[..sections].to_vec();
+    large.resize(1 << 20, 7);
+    let moved = large.len() as u64;
+    large.extend_from_slice(&LIBRARY[sections..]);
+    large[at..at + 8].copy_from_slice(&moved.to_le_bytes());
+    assert_ne!(LIBRARY[count], 0);
+
+    let whole = read(&large).unwrap();
+    assert!(whole.mapped_end >= whole.mapped_bytes && whole.mapped_end < moved);
+    assert_eq!(whole.mapped_end % (64 << 10), 0, "whole pages");
+    let mapped = &large[..whole.mapped_end as usize];
+    assert!(matches!(read(mapped), Err(ElfError::Truncated { .. })));
+    assert_eq!(read_mapped(mapped).unwrap(), whole);
+    assert_eq!(elf.exports, whole.exports);
+}
+
+#[test]
 fn reads_a_slice_that_starts_anywhere() {
     let elf = read(&LIBRARY);
     for shift in 1..8 {
