@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use plugind_loader::Stateful;
+use plugind_loader::Contract;
 use plugind_wire::VersionId;
 use plugind_wire::message::{ClientHello, EngineHello};
 use plugind_wire::place::PlaceError;
@@ -289,7 +289,7 @@ impl Client {
     ///
     /// As [`Client::plugin`]; [`ClientError::Bind`] if the plugin does not fit the contract, [`ClientError::Fault`] if
     /// it panicked.
-    pub fn start<C: Stateful + ?Sized>(&self, plugin: &str) -> Result<Instance<C>, ClientError> {
+    pub fn start<C: Contract + ?Sized>(&self, plugin: &str) -> Result<Instance<C>, ClientError> {
         let plugin = self.plugin(plugin)?;
         Instance::start(plugin, self.inner.requests.clone())
     }

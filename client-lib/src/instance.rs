@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use plugind_loader::{Carried, Stateful, Table};
+use plugind_loader::{Carried, Contract, Table};
 use plugind_wire::VersionId;
 
 use crate::error::ClientError;
@@ -19,7 +19,7 @@ use crate::snapshot::{Snapshot, SymbolTable};
 
 /// A state that a plugin made, with the contract's methods. From one [`Client::sync`](crate::Client::sync) to the next
 /// it is of one version.
-pub struct Instance<C: Stateful + ?Sized> {
+pub struct Instance<C: Contract + ?Sized> {
     // Dropped before the reader, which says until then that the version is in use.
     carried: Carried<C>,
     table: Arc<SymbolTable>,
@@ -53,7 +53,7 @@ pub enum Outcome {
     },
 }
 
-impl<C: Stateful + ?Sized> Instance<C> {
+impl<C: Contract + ?Sized> Instance<C> {
     pub(crate) fn start(plugin: Plugin, loader: Sender<Request>) -> Result<Self, ClientError> {
         let mut reader = Reader::new(Arc::clone(&plugin.readers), Some(plugin.slot()));
         let snapshot = reader.stay();
@@ -115,7 +115,7 @@ pub struct Moved {
     pub(crate) readers: Arc<Readers>,
 }
 
-impl<C: Stateful + ?Sized> InSync for Instance<C> {
+impl<C: Contract + ?Sized> InSync for Instance<C> {
     fn move_to(&mut self, Moved { snapshot, readers }: &Moved) -> Outcome {
         assert!(
             Arc::ptr_eq(readers, &self.plugin.readers),
@@ -157,7 +157,7 @@ impl<C: Stateful + ?Sized> InSync for Instance<C> {
     }
 }
 
-impl<C: Stateful + ?Sized> Deref for Instance<C> {
+impl<C: Contract + ?Sized> Deref for Instance<C> {
     type Target = C::Functions;
 
     fn deref(&self) -> &C::Functions {
@@ -165,13 +165,13 @@ impl<C: Stateful + ?Sized> Deref for Instance<C> {
     }
 }
 
-impl<C: Stateful + ?Sized> DerefMut for Instance<C> {
+impl<C: Contract + ?Sized> DerefMut for Instance<C> {
     fn deref_mut(&mut self) -> &mut C::Functions {
         self.carried.functions_mut()
     }
 }
 
-impl<C: Stateful + ?Sized> fmt::Debug for Instance<C> {
+impl<C: Contract + ?Sized> fmt::Debug for Instance<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Instance({} of {})", C::NAME, self.version())
     }

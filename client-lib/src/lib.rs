@@ -54,11 +54,11 @@ pub use event::ClientEvent;
 pub use instance::{InSync, Instance, Outcome};
 pub use plugin::Plugin;
 pub use plugind_loader::{
-    BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations,
-    Stateful, Symbol, Table, report_fatal_signals,
+    BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations, Symbol,
+    Table, report_fatal_signals,
 };
 pub use plugind_wire::status::{Mode, Status};
-pub use plugind_wire::{Digest, VersionId};
+pub use plugind_wire::{Digest, VersionId, sentence};
 pub use reader::{Frame, Reader};
 pub use snapshot::SymbolTable;
 

@@ -17,6 +17,7 @@ mod programs;
 mod source;
 mod tools;
 mod trace;
+mod troupe;
 mod wait;
 mod writer;
 
@@ -32,5 +33,6 @@ pub use programs::{Ended, cc, connect, ended, run, rustc};
 pub use source::{modules, rust_files, tokens};
 pub use tools::{need, report, say, scratch};
 pub use trace::Trace;
+pub use troupe::{Troupe, contract};
 pub use wait::{DEADLINE, since_change, until};
 pub use writer::{CHUNK, Pace, write_in_chunks};

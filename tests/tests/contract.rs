@@ -7,6 +7,187 @@ use std::path::Path;
 use plugind_abi::stable::StableType;
 use plugind_tests::{Home, workspace};
 
+/// What is refused, a part of what is said then, and a neighbour that compiles.
+const REFUSED: [(&str, &str, &str); 34] = [
+    // Types.
+    (
+        "struct In; CONTRACT { fn f(input: &In); }",
+        "derive(StableType)",
+        "#[derive(StableType)] pub struct In; CONTRACT { fn f(input: &In); }",
+    ),
+    (
+        "#[derive(StableType)] struct In { started: std::time::Instant } CONTRACT { fn f(); }",
+        "Instant",
+        "#[derive(StableType)] struct In { started: std::time::Duration } CONTRACT { fn f(); }",
+    ),
+    (
+        "#[derive(StableType)] union In { a: u8 } CONTRACT { fn f(); }",
+        "which field is valid",
+        "#[derive(StableType)] enum In { A(u8) } CONTRACT { fn f(); }",
+    ),
+    (
+        "CONTRACT { fn f(input: &dyn Clone); }",
+        "trait object",
+        "CONTRACT { fn f(input: &String); }",
+    ),
+    (
+        "CONTRACT { fn f(input: impl Clone); }",
+        "name the type",
+        "CONTRACT { fn f(input: String); }",
+    ),
+    (
+        "CONTRACT { fn f(input: &mut Vec<u8>); }",
+        "pass a slice",
+        "CONTRACT { fn f(input: &mut [u8]); }",
+    ),
+    // Lifetimes.
+    (
+        "CONTRACT { fn f(of: &u8) -> &u8; }",
+        "how long a reference lives",
+        "CONTRACT { fn f(of: &u8) -> u8; }",
+    ),
+    (
+        "CONTRACT { fn f(text: &'static str); }",
+        "leave the lifetime out",
+        "CONTRACT { fn f(text: &str); }",
+    ),
+    (
+        "CONTRACT { fn f(text: &str) -> Option<&str>; }",
+        "lifetime",
+        "CONTRACT { fn f(text: &str) -> Option<String>; }",
+    ),
+    (
+        "#[derive(StableType)] pub struct P<'a>(&'a str); CONTRACT { fn f(text: &str) -> P; }",
+        "lifetime",
+        "#[derive(StableType)] pub struct P<'a>(&'a str); CONTRACT { fn f(part: &P<'_>); }",
+    ),
+    // Functions.
+    (
+        "CONTRACT { unsafe fn f(); }",
+        "plain one",
+        "CONTRACT { fn f(); }",
+    ),
+    (
+        "CONTRACT { extern \"C\" fn f(); }",
+        "plain one",
+        "CONTRACT { fn f(); }",
+    ),
+    (
+        "CONTRACT { async fn f(); }",
+        "not async",
+        "CONTRACT { fn f(); }",
+    ),
+    (
+        "CONTRACT { fn f<T>(input: &T); }",
+        "generic parameters",
+        "CONTRACT { fn f(input: &u8); }",
+    ),
+    (
+        "CONTRACT { fn f((a, b): (u8, u8)); }",
+        "plain name",
+        "CONTRACT { fn f(pair: (u8, u8)); }",
+    ),
+    // The state.
+    (
+        "CONTRACT { fn f(&mut self); }",
+        "Self::State",
+        "CONTRACT { type State; fn f(state: &mut Self::State); fn start() -> Self::State; }",
+    ),
+    (
+        "CONTRACT { type State; fn f(state: &Self::State); }",
+        "exactly one function",
+        "CONTRACT { type State; fn f(state: &Self::State); fn start() -> Self::State; }",
+    ),
+    (
+        "CONTRACT { type State; fn start(seed: u8) -> Self::State; }",
+        "has no arguments",
+        "CONTRACT { type State; fn start() -> Self::State; }",
+    ),
+    (
+        "CONTRACT { type State; fn start() -> Self::State; fn f(a: u8, state: &Self::State); }",
+        "only as the first argument",
+        "CONTRACT { type State; fn start() -> Self::State; fn f(state: &Self::State, a: u8); }",
+    ),
+    (
+        "CONTRACT { type State: Clone; fn start() -> Self::State; }",
+        "without bounds",
+        "CONTRACT { type State; fn start() -> Self::State; }",
+    ),
+    (
+        "CONTRACT { type Other; fn f(); }",
+        "at most `type State;`",
+        "CONTRACT { fn f(); }",
+    ),
+    // Optional functions.
+    (
+        "CONTRACT { type State; fn start() -> Self::State; fn f(s: &Self::State) -> u8 { drop(s); 1 } }",
+        "cannot look into the plugin's state",
+        "CONTRACT { type State; fn start() -> Self::State; fn f(s: &Self::State) -> u8 { 1 } }",
+    ),
+    (
+        "CONTRACT { fn f() -> u8 { Self::g() } fn g() -> u8; }",
+        "use the other arguments only",
+        "CONTRACT { fn f(a: u8) -> u8 { a } fn g() -> u8; }",
+    ),
+    (
+        "CONTRACT { type State; fn start() -> Self::State { loop {} } }",
+        "no default body",
+        "CONTRACT { type State; fn start() -> Self::State; }",
+    ),
+    // The trait.
+    (
+        "#[contract] pub trait Game<T> { fn f(); }",
+        "no generic parameters",
+        "#[contract] pub trait Game { fn f(); }",
+    ),
+    (
+        "#[contract] pub trait Game: Send { fn f(); }",
+        "no supertraits",
+        "#[contract] pub trait Game { fn f(); }",
+    ),
+    (
+        "#[contract(fast)] pub trait Game { fn f(); }",
+        "no arguments",
+        "#[contract] pub trait Game { fn f(); }",
+    ),
+    // What a program offers.
+    (
+        "HOST { fn f(); }",
+        "takes `&self` or `&mut self` first",
+        "HOST { fn f(&self); }",
+    ),
+    (
+        "HOST { fn f(self); }",
+        "takes `&self` or `&mut self`",
+        "HOST { fn f(&mut self); }",
+    ),
+    (
+        "HOST { fn f(&self) {} }",
+        "no default body",
+        "HOST { fn f(&self); }",
+    ),
+    (
+        "HOST { const N: u8; fn f(&self); }",
+        "are functions",
+        "HOST { fn f(&self) -> u8; }",
+    ),
+    (
+        "HOST { fn f(&mut self, to: &mut String); }",
+        "pass a slice",
+        "HOST { fn f(&mut self, to: &mut [u8]); }",
+    ),
+    (
+        "HOST { fn f(&mut self) -> &str; }",
+        "how long a reference lives",
+        "HOST { fn f(&mut self) -> String; }",
+    ),
+    (
+        "#[host] pub trait Engine: Send { fn f(&self); }",
+        "no supertraits",
+        "HOST { fn f(&self); } CONTRACT { fn g(engine: &mut EngineRef<'_>); }",
+    ),
+];
+
 #[test]
 fn what_cannot_cross_is_refused_with_a_hint() {
     let home = Home::new();
@@ -20,51 +201,34 @@ fn what_cannot_cross_is_refused_with_a_hint() {
         path("client-lib/macros")
     );
     fs::write(project.join("Cargo.toml"), manifest).expect("the manifest");
-    for (item, hint) in [
-        (
-            "struct Input; CONTRACT { fn f(input: &Input); }",
-            "derive(StableType)",
-        ),
-        (
-            "#[derive(StableType)] struct Input { started: std::time::Instant } CONTRACT { fn f(); }",
-            "Instant",
-        ),
-        ("CONTRACT { fn f(input: &dyn Clone); }", "trait object"),
-        ("CONTRACT { fn f(input: &mut Vec<u8>); }", "pass a slice"),
-        (
-            "CONTRACT { fn f(of: &u8) -> &u8; }",
-            "how long a reference lives",
-        ),
-        ("CONTRACT { fn f(text: &str) -> Option<&str>; }", "lifetime"),
-        (
-            "#[derive(StableType)] struct Part<'a>(&'a str); CONTRACT { fn f(text: &str) -> Part; }",
-            "lifetime",
-        ),
-        ("CONTRACT { unsafe fn f(); }", "plain one"),
-        ("CONTRACT { fn f(&mut self); }", "Self::State"),
-        ("CONTRACT { fn f<T>(input: &T); }", "generic parameters"),
-        ("CONTRACT { async fn f(); }", "not async"),
-        (
-            "CONTRACT { type State; fn f(state: &Self::State); }",
-            "exactly one function",
-        ),
-        (
-            "#[derive(StableType)] union Input { a: u8 } CONTRACT { fn f(); }",
-            "which field is valid",
-        ),
-    ] {
-        let source = item.replace("CONTRACT", "#[contract] pub trait Game");
-        let lib = format!(
-            "#![allow(dead_code)]\nuse plugind_macros::{{StableType, contract}};\n{source}\n"
-        );
+    let source = |item: &str| {
+        let item = item.replace("CONTRACT", "#[contract] pub trait Game");
+        let item = item.replace("HOST", "#[host] pub trait Engine");
+        format!("use plugind_macros::{{StableType, contract, host}};\n{item}\n")
+    };
+    let write = |source: String| {
+        let lib = format!("#![allow(dead_code, unused)]\n{source}");
         fs::write(project.join("src/lib.rs"), lib).expect("the source");
-        let said = check(&home, &project);
+    };
+    for (item, hint, _) in REFUSED {
+        write(source(item));
+        let said = check(&home, &project).expect_err("it compiles");
         assert!(said.contains(hint), "no {hint:?} for {item}:\n{said}");
+        assert!(
+            said.contains("src/lib.rs:3:"),
+            "not at the user's own line: {said}"
+        );
     }
+    let neighbours = REFUSED
+        .iter()
+        .enumerate()
+        .map(|(nth, (_, _, good))| format!("mod n{nth} {{ {} }}\n", source(good)));
+    write(neighbours.collect());
+    check(&home, &project).expect("the neighbours compile");
 }
 
 /// What cargo says of a crate that does not compile.
-fn check(home: &Home, project: &Path) -> String {
+fn check(home: &Home, project: &Path) -> Result<(), String> {
     let output = home
         .command(env!("CARGO"))
         .args(["check", "--offline", "--quiet", "--target-dir"])
@@ -72,9 +236,10 @@ fn check(home: &Home, project: &Path) -> String {
         .current_dir(project)
         .output()
         .expect("cargo starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "it compiles");
-    said
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Two definitions of one type, each as its own build would see it.

@@ -1,11 +1,12 @@
 //! The panic boundary: a panic ends the call, not the process.
 //!
 //! Each image has its own standard library, and none can catch another's panic. So each side catches its own: a shim in
-//! the plugin turns a panic into a [`Status`] and fills a [`Report`] that the program made.
+//! the plugin turns a panic into a [`Status`] and fills a [`Report`] that the program made; and the other way round where
+//! a plugin calls a function that the program offers.
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 use crate::registration::Text;
@@ -56,11 +57,11 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Where the plugin's side says what happened; made and read by the program's side.
+/// Where the called side says what happened; made and read by the calling side.
 #[repr(C)]
 pub struct Report {
     tell: unsafe extern "C" fn(*mut Report, Text, Text, u32, u32),
-    // Only the program's side looks below.
+    // Only the calling side looks below.
     told: Option<Box<(String, Option<String>)>>,
 }
 
@@ -75,7 +76,7 @@ impl Report {
         }
     }
 
-    /// Runs in the program's image, so that the strings are made where they are dropped.
+    /// Runs in the calling side's image, so that the strings are made where they are dropped.
     unsafe extern "C" fn take(
         report: *mut Report,
         message: Text,
@@ -85,9 +86,26 @@ impl Report {
     ) {
         // SAFETY: the texts live through the call (kept by `guard`).
         let text = |text: Text| unsafe { text.lossy() };
-        let location = (file.len > 0).then(|| format!("{}:{line}:{column}", text(file)));
-        // SAFETY: the report is the one that the program made for this call (kept by `guard`).
+        let location = (file.len > 0).then(|| match line {
+            // It was told from one side to the other before.
+            0 => text(file),
+            line => format!("{}:{line}:{column}", text(file)),
+        });
+        // SAFETY: the report is the one that was made for this call (kept by `guard`).
         unsafe { (*report).told = Some(Box::new((text(message), location))) };
+    }
+
+    /// Ends this plugin's call, because a function of the program, which it called, panicked. Unwinds, up to [`guard`],
+    /// as the plugin's own panic would.
+    pub(crate) fn end_call(self, function: &'static str) -> ! {
+        let (message, location) = self.told.map_or_else(
+            || ("the program did not say why".to_owned(), None),
+            |told| *told,
+        );
+        resume_unwind(Box::new(InProgram {
+            message: format!("the program's `{function}` panicked: {message}"),
+            location: location.unwrap_or_default(),
+        }))
     }
 
     /// What was told, as an error.
@@ -106,6 +124,12 @@ impl Report {
     }
 }
 
+/// What unwinds through a plugin when a function of the program, which it called, panicked.
+struct InProgram {
+    message: String,
+    location: String,
+}
+
 /// Where the last panic of this thread was. Without a destructor: one would take the loader's lock when it is
 /// registered.
 #[derive(Clone, Copy)]
@@ -121,11 +145,11 @@ thread_local! {
     static LAST: Cell<Option<Place>> = const { Cell::new(None) };
 }
 
-/// Runs the plugin's code. A panic is told to `report` and ends here.
+/// Runs the called side's code. A panic is told to `report` and ends here.
 ///
 /// # Safety
 ///
-/// `report` points to the report that the program made for this call.
+/// `report` points to the report that the calling side made for this call.
 pub unsafe fn guard(report: *mut Report, body: impl FnOnce()) -> Status {
     install();
     INSIDE.set(INSIDE.get() + 1);
@@ -134,18 +158,22 @@ pub unsafe fn guard(report: *mut Report, body: impl FnOnce()) -> Status {
     let Err(payload) = result else {
         return Status::OK;
     };
+    let (place, in_program) = (LAST.take(), payload.downcast_ref::<InProgram>());
     let message: &str = match (
         payload.downcast_ref::<&str>(),
         payload.downcast_ref::<String>(),
+        in_program,
     ) {
-        (Some(message), _) => message,
-        (None, Some(message)) => message,
-        (None, None) => "a value that is no text",
+        (Some(message), _, _) => message,
+        (_, Some(message), _) => message,
+        (_, _, Some(InProgram { message, .. })) => message,
+        (None, None, None) => "a value that is no text",
     };
-    let place = LAST.take();
-    let (file, line, column) = place.as_ref().map_or((&[][..], 0, 0), |place| {
-        (&place.file[..place.len], place.line, place.column)
-    });
+    let (file, line, column) = match (in_program, &place) {
+        (Some(InProgram { location, .. }), _) => (location.as_bytes(), 0, 0),
+        (None, Some(place)) => (&place.file[..place.len], place.line, place.column),
+        (None, None) => (&[][..], 0, 0),
+    };
     let file = Text {
         bytes: file.as_ptr(),
         len: file.len(),

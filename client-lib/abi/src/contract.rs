@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use crate::boundary::{Fault, Report, Status, guard};
+use crate::host::Offered;
 use crate::registration::Text;
 use crate::stable::StableType;
 
@@ -44,16 +45,58 @@ pub struct Signature {
     pub print: Print,
     /// 1 if every type in it has a layout that no compiler decides.
     pub fixed: u32,
+    /// 1 if a plugin may lack it.
+    pub optional: u32,
+    /// Per argument, what a plugin may call through it.
+    hosts: *const Offered,
+    hosts_count: usize,
 }
 
-/// One function of a plugin.
+impl Signature {
+    /// Of a function with these types; `hosts` has one entry per argument.
+    pub const fn new(
+        name: &'static str,
+        text: &'static str,
+        print: u128,
+        fixed: bool,
+        optional: bool,
+        hosts: &'static [Offered],
+    ) -> Self {
+        Self {
+            name: Text::new(name),
+            text: Text::new(text),
+            print: Print::new(print),
+            fixed: fixed as u32,
+            optional: optional as u32,
+            hosts: hosts.as_ptr(),
+            hosts_count: hosts.len(),
+        }
+    }
+
+    /// Per argument, what a plugin may call through it.
+    pub fn hosts(&self) -> &'static [Offered] {
+        // SAFETY: pointer and length come from one static slice of an image that is never unmapped (kept by `new`,
+        // which alone makes signatures).
+        unsafe { std::slice::from_raw_parts(self.hosts, self.hosts_count) }
+    }
+}
+
+impl std::fmt::Debug for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // SAFETY: the text is a static string of an image that is never unmapped.
+        f.write_str(&unsafe { self.text.lossy() })
+    }
+}
+
+/// One function of a plugin, or of a program's object.
 #[repr(C)]
+#[derive(Debug)]
 pub struct Function {
     /// What it looks like.
     pub signature: Signature,
     /// The shim that calls it.
     pub call: *const (),
-    /// Drops a result where the plugin's side made it; null where there is nothing to drop.
+    /// Drops a result where it was made; null where there is nothing to drop.
     pub drop_result: *const (),
 }
 
@@ -172,14 +215,25 @@ pub unsafe fn take_result<T: Clone>(mut result: MaybeUninit<T>, drop: *const ())
 ///
 /// # Safety
 ///
-/// The methods of `Functions` call the entries of a table with the types that the fingerprints of `FUNCTIONS` stand for.
+/// The methods of `Functions` call the entries of a table with the types that the fingerprints of `FUNCTIONS` stand for,
+/// and what `start` gives is as it says.
 pub unsafe trait Contract: 'static {
     /// The trait's name.
     const NAME: &'static str;
     /// Its functions, in order.
     const FUNCTIONS: &'static [Signature];
+    /// Whether its functions share a state.
+    const STATEFUL: bool;
     /// The functions' generated methods.
     type Functions: Binding<Self>;
+
+    /// Calls the function that makes a state: a box of the type of the table's state, or null for a contract without
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// What it panicked with.
+    fn start(table: &'static Table<Self>) -> Result<*mut (), Fault>;
 }
 
 /// A contract, as the plugin that implements it by `P` sees it.
@@ -222,20 +276,6 @@ impl Implementation {
     }
 }
 
-/// A contract whose functions share a state.
-///
-/// # Safety
-///
-/// What `start` gives is a box of the type of the table's state.
-pub unsafe trait Stateful: Contract {
-    /// Calls the function that makes a state.
-    ///
-    /// # Errors
-    ///
-    /// What it panicked with.
-    fn start(table: &'static Table<Self>) -> Result<*mut (), Fault>;
-}
-
 /// The generated type with a contract's methods.
 pub trait Binding<C: Contract + ?Sized> {
     /// Gives the methods a version's functions and a state to work on.
@@ -267,7 +307,7 @@ impl<C: Contract + ?Sized> Table<C> {
     /// # Safety
     ///
     /// `functions` are, in the order of `C::FUNCTIONS`, the calls and result droppers of functions with these
-    /// fingerprints, of one image that is never unmapped and was built by `toolchain` if a layout is the compiler's;
+    /// fingerprints, or null for an optional one that is not there, of one image that is never unmapped and was built by `toolchain` if a layout is the compiler's;
     /// `state` is the state on which they work.
     pub unsafe fn new(
         plugin: String,
@@ -286,7 +326,7 @@ impl<C: Contract + ?Sized> Table<C> {
         }
     }
 
-    /// The call and the result dropper of the function at `index` of the contract.
+    /// The call and the result dropper of the function at `index` of the contract; null if the version lacks it.
     #[inline]
     pub fn function(&self, index: usize) -> (*const (), *const ()) {
         self.functions[index]

@@ -10,6 +10,7 @@
 pub mod boundary;
 pub mod contract;
 pub mod fingerprint;
+pub mod host;
 pub mod note;
 pub mod registration;
 pub mod stable;

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use crate::contract::Implementation;
 
 /// The version of these types. A reader looks at [`Registry::abi`] before it looks at anything else.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// The name of the one function that a plugin exports for plugind.
 pub const ENTRY: &CStr = c"plugind_registry";

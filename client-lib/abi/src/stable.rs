@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use crate::fingerprint::Fingerprint;
+use crate::host::Offered;
 
 /// A type whose layout two builds can compare.
 ///
@@ -27,6 +28,8 @@ pub unsafe trait StableType {
     const OWNS: bool;
     /// The type's name, for people.
     const NAME: &'static str = "a state";
+    /// What can be called through a value; nothing, but for the programs' objects that `#[host]` makes.
+    const OFFERED: Offered = Offered::none();
     /// True if the layout is fixed by `repr(C)` and primitives, false if by the compiler.
     const FIXED: bool;
 }

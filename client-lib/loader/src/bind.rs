@@ -2,6 +2,8 @@
 
 use plugind_abi::TOOLCHAIN;
 use plugind_abi::contract::{Contract, Function, Signature, Table};
+use plugind_abi::host::Offered;
+use plugind_abi::registration::Text;
 
 use crate::open::Image;
 
@@ -11,7 +13,7 @@ pub enum BindError {
     /// It implements something else.
     #[error(
         "it does not implement the contract `{contract}`{}",
-        offered(contracts)
+        implemented(contracts)
     )]
     NotImplemented {
         /// What was asked for.
@@ -45,6 +47,24 @@ pub enum BindError {
         /// The plugin's.
         found: String,
     },
+    /// It calls a function that the program does not offer.
+    #[error(
+        "its `{function}` of the contract `{contract}` calls `{expected}` of `{host}`, which this program {}; build both \
+         with the same `{host}`",
+        if *differs { "offers in another form" } else { "does not offer" }
+    )]
+    NotOffered {
+        /// The contract.
+        contract: String,
+        /// The function.
+        function: String,
+        /// The trait of what the program offers.
+        host: String,
+        /// The signature that the plugin calls.
+        expected: String,
+        /// The program offers a function of that name, which looks otherwise.
+        differs: bool,
+    },
     /// A layout is decided by the compiler, and the compilers differ.
     #[error(
         "it was built by {found} and the program by {expected}, and `{name}` of the contract `{contract}` has types whose \
@@ -62,7 +82,7 @@ pub enum BindError {
     },
 }
 
-fn offered(contracts: &[String]) -> String {
+fn implemented(contracts: &[String]) -> String {
     match contracts {
         [] => ", nor any other; write `#[plugin] impl ..`".to_owned(),
         contracts => format!(", but {}", contracts.join(", ")),
@@ -124,13 +144,14 @@ fn resolve(
     found: &[Function],
     toolchain: &str,
 ) -> Result<Resolved, BindError> {
-    // SAFETY: the texts are static strings of the program or of an image that is never unmapped.
-    let text = |text: plugind_abi::registration::Text| unsafe { text.lossy() };
     let name = text(expected.name);
     let same_name = found
         .iter()
         .find(|function| text(function.signature.name) == name);
     let Some(function) = same_name else {
+        if expected.optional == 1 {
+            return Ok((std::ptr::null(), std::ptr::null()));
+        }
         return Err(BindError::Missing {
             contract: contract.to_owned(),
             expected: text(expected.text),
@@ -144,13 +165,57 @@ fn resolve(
             found: text(function.signature.text),
         });
     }
-    if expected.fixed == 0 && toolchain != TOOLCHAIN {
-        return Err(BindError::Toolchain {
-            contract: contract.to_owned(),
-            name,
-            expected: TOOLCHAIN.to_owned(),
-            found: toolchain.to_owned(),
-        });
+    compare_compilers(contract, expected, toolchain)?;
+    // Equal fingerprints have equal arguments, in the same order.
+    for (calls, offers) in function.signature.hosts().iter().zip(expected.hosts()) {
+        find_offered(contract, &name, calls, offers, toolchain)?;
     }
     Ok((function.call, function.drop_result))
+}
+
+/// Whether the program offers what the plugin may call through one argument.
+fn find_offered(
+    contract: &str,
+    function: &str,
+    calls: &Offered,
+    offers: &Offered,
+    toolchain: &str,
+) -> Result<(), BindError> {
+    for called in calls.signatures() {
+        let mut offered = offers.signatures().iter();
+        if !offered.any(|offered| offered.print == called.print) {
+            let name = text(called.name);
+            let mut offered = offers.signatures().iter();
+            return Err(BindError::NotOffered {
+                contract: contract.to_owned(),
+                function: function.to_owned(),
+                host: text(calls.name()),
+                expected: text(called.text),
+                differs: offered.any(|offered| text(offered.name) == name),
+            });
+        }
+        compare_compilers(contract, called, toolchain)?;
+    }
+    Ok(())
+}
+
+fn compare_compilers(
+    contract: &str,
+    expected: &Signature,
+    toolchain: &str,
+) -> Result<(), BindError> {
+    if expected.fixed == 1 || toolchain == TOOLCHAIN {
+        return Ok(());
+    }
+    Err(BindError::Toolchain {
+        contract: contract.to_owned(),
+        name: text(expected.name),
+        expected: TOOLCHAIN.to_owned(),
+        found: toolchain.to_owned(),
+    })
+}
+
+fn text(text: Text) -> String {
+    // SAFETY: the texts are static strings of the program or of an image that is never unmapped.
+    unsafe { text.lossy() }
 }

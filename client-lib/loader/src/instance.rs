@@ -3,11 +3,11 @@
 use std::fmt;
 
 use plugind_abi::boundary::Fault;
-use plugind_abi::contract::{Binding, Bound, Stateful, Table};
+use plugind_abi::contract::{Binding, Bound, Contract, Table};
 
 /// A plugin's state with the functions of one version. Carried from version to version while their states are of the
 /// same type; dropped by the version that has it last.
-pub struct Carried<C: Stateful + ?Sized> {
+pub struct Carried<C: Contract + ?Sized> {
     functions: C::Functions,
 }
 
@@ -36,7 +36,7 @@ pub enum Kept {
     },
 }
 
-impl<C: Stateful + ?Sized> Carried<C> {
+impl<C: Contract + ?Sized> Carried<C> {
     /// Has a version make a state.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl<C: Stateful + ?Sized> Carried<C> {
     }
 }
 
-impl<C: Stateful + ?Sized> fmt::Debug for Carried<C> {
+impl<C: Contract + ?Sized> fmt::Debug for Carried<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Carried({})", C::NAME)
     }

@@ -23,6 +23,6 @@ pub use fatal::{Inscription, report_fatal_signals};
 pub use instance::{Carried, Kept};
 pub use open::{Image, OpenError, open};
 pub use plugind_abi::boundary::Fault;
-pub use plugind_abi::contract::{Contract, Stateful, Table};
+pub use plugind_abi::contract::{Contract, Table};
 pub use register::{RegistrationError, Registrations};
 pub use symbol::{LookupError, Symbol};

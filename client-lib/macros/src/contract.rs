@@ -4,7 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Ident, ItemTrait, TraitItem};
 
-use crate::signature::{Access, Function, Returned};
+use crate::shim;
+use crate::signature::{Access, Function, Owner, Returned};
 
 pub(crate) fn expand(arguments: TokenStream, mut item: ItemTrait) -> syn::Result<TokenStream> {
     if !arguments.is_empty() {
@@ -32,15 +33,13 @@ pub(crate) fn expand(arguments: TokenStream, mut item: ItemTrait) -> syn::Result
     let shims = shims(&item.ident, &functions, has_state);
     let methods = methods(&item, &functions);
     let checks = functions.iter().map(Function::checks);
-    let contract = contract_impl(&item.ident, &functions);
-    let start = start_impl(&item.ident, &functions);
+    let contract = contract_impl(&item.ident, &functions, has_state);
     Ok(quote! {
         #item
         #methods
         const _: () = {
             #(#checks)*
             #contract
-            #start
             #shims
         };
     })
@@ -77,7 +76,9 @@ fn parse_functions(item: &ItemTrait, has_state: bool) -> syn::Result<Vec<Functio
         .items
         .iter()
         .filter_map(|part| match part {
-            TraitItem::Fn(function) => Some(Function::parse(function, has_state)),
+            TraitItem::Fn(function) => {
+                Some(Function::parse(function, Owner::Contract { has_state }))
+            }
             _ => None,
         })
         .collect::<syn::Result<_>>()?;
@@ -115,55 +116,27 @@ fn sized_items(item: &mut ItemTrait) {
     }
 }
 
-fn contract_impl(name: &Ident, functions: &[Function]) -> TokenStream {
+fn contract_impl(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
     let text = name.to_string();
     let binding = binding_name(name);
-    let signatures = functions.iter().map(signature);
+    let signatures = functions.iter().map(shim::signature);
+    let start = start(functions);
     quote! {
         #[automatically_derived]
         // SAFETY: everything below is made from one trait.
         unsafe impl ::plugind_abi::contract::Contract for dyn #name {
             const NAME: &'static str = #text;
             const FUNCTIONS: &'static [::plugind_abi::contract::Signature] = &[#(#signatures),*];
+            const STATEFUL: bool = #has_state;
             type Functions = #binding;
+
+            fn start(table: &'static ::plugind_abi::contract::Table<Self>)
+                -> ::core::result::Result<*mut (), ::plugind_abi::boundary::Fault>
+            {
+                #start
+            }
         }
     }
-}
-
-fn signature(function: &Function) -> TokenStream {
-    let (name, text) = (function.name.to_string(), &function.text);
-    let (fingerprint, fixed) = (function.fingerprint(), function.is_fixed());
-    quote! {
-        ::plugind_abi::contract::Signature {
-            name: ::plugind_abi::registration::Text::new(#name),
-            text: ::plugind_abi::registration::Text::new(#text),
-            print: ::plugind_abi::contract::Print::new(#fingerprint),
-            fixed: (#fixed) as u32,
-        }
-    }
-}
-
-/// The type of a function's shim, as both sides call it.
-fn shim_type(function: &Function) -> TokenStream {
-    let parameters = shim_parameters(function).into_iter().map(|(_, ty)| ty);
-    quote!(unsafe extern "C" fn(#(#parameters),*) -> ::plugind_abi::boundary::Status)
-}
-
-fn shim_parameters(function: &Function) -> Vec<(Ident, TokenStream)> {
-    let mut parameters = vec![(format_ident!("__state"), quote!(*mut ()))];
-    for argument in &function.arguments {
-        parameters.extend(argument.parameters());
-    }
-    let out = match &function.result {
-        Returned::State => quote!(*mut *mut ()),
-        Returned::Value(ty) => quote!(*mut #ty),
-    };
-    parameters.push((format_ident!("__out"), out));
-    parameters.push((
-        format_ident!("__report"),
-        quote!(*mut ::plugind_abi::boundary::Report),
-    ));
-    parameters
 }
 
 /// The program's side: a type with a method per function.
@@ -208,24 +181,23 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
         return None;
     };
     let (name, text) = (&function.name, function.name.to_string());
-    let docs = function
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("doc"));
+    let docs = function.docs();
     let receiver = match function.state {
         Some(Access::Exclusive) => quote!(&mut self),
         _ => quote!(&self),
     };
-    let (names, types): (Vec<_>, Vec<_>) = function
-        .arguments
-        .iter()
-        .map(|argument| (&argument.name, &argument.ty))
-        .unzip();
-    let pass = function
-        .arguments
-        .iter()
-        .flat_map(|argument| argument.pass());
-    let shim = shim_type(function);
+    let (names, types) = function.named_arguments();
+    // Without the state, which only the plugin can look into.
+    let fallback = function.default.as_ref().map(|body| {
+        quote! {
+            if __call.is_null() {
+                #[allow(unused_variables)]
+                fn __fallback(#(#names: #types),*) -> #result #body
+                return ::core::result::Result::Ok(__fallback(#(#names),*));
+            }
+        }
+    });
+    let call = shim::call(function, result, &quote!(self.bound.state()));
     Some(quote! {
         #(#docs)*
         ///
@@ -236,15 +208,11 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
         pub fn #name(#receiver #(, #names: #types)*)
             -> ::core::result::Result<#result, ::plugind_abi::boundary::Fault>
         {
+            // The address is that of the function with this fingerprint (kept by `Table::new`), and the state is the
+            // contract's.
             let (__call, __drop_result) = self.bound.table().function(#index);
-            // SAFETY: the address is that of the function with this fingerprint (kept by `Table::new`).
-            let __call = unsafe { ::core::mem::transmute::<*const (), #shim>(__call) };
-            let mut __out = ::core::mem::MaybeUninit::<#result>::uninit();
-            let mut __report = ::plugind_abi::boundary::Report::new();
-            // SAFETY: every pointer is valid for the call, as its type says, and the state is the contract's.
-            let __status = unsafe {
-                __call(self.bound.state(), #(#pass,)* __out.as_mut_ptr(), &raw mut __report)
-            };
+            #fallback
+            let (__status, __report, __out) = #call;
             self.bound.table().finish(__status, __report, #text)?;
             // SAFETY: the call wrote a result, as its status says.
             ::core::result::Result::Ok(unsafe {
@@ -254,55 +222,37 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
     })
 }
 
-fn start_impl(name: &Ident, functions: &[Function]) -> TokenStream {
+/// How a state is made.
+fn start(functions: &[Function]) -> TokenStream {
     let start = functions
         .iter()
         .enumerate()
         .find(|(_, function)| matches!(function.result, Returned::State));
     let Some((index, function)) = start else {
-        return TokenStream::new();
+        return quote!(::core::result::Result::Ok(::core::ptr::null_mut()));
     };
-    let (text, shim) = (function.name.to_string(), shim_type(function));
+    let (text, shim) = (function.name.to_string(), shim::type_of(function));
     quote! {
-        #[automatically_derived]
-        // SAFETY: everything below is made from one trait.
-        unsafe impl ::plugind_abi::contract::Stateful for dyn #name {
-            fn start(table: &'static ::plugind_abi::contract::Table<Self>)
-                -> ::core::result::Result<*mut (), ::plugind_abi::boundary::Fault>
-            {
-                let (call, _) = table.function(#index);
-                // SAFETY: the address is that of the function with this fingerprint (kept by `Table`'s maker).
-                let call = unsafe { ::core::mem::transmute::<*const (), #shim>(call) };
-                let mut state = ::core::ptr::null_mut();
-                let mut report = ::plugind_abi::boundary::Report::new();
-                // SAFETY: both pointers are valid for the call.
-                let status = unsafe { call(::core::ptr::null_mut(), &raw mut state, &raw mut report) };
-                table.finish(status, report, #text)?;
-                ::core::result::Result::Ok(state)
-            }
-        }
+        let (call, _) = table.function(#index);
+        // SAFETY: the address is that of the function with this fingerprint (kept by `Table`'s maker).
+        let call = unsafe { ::core::mem::transmute::<*const (), #shim>(call) };
+        let mut state = ::core::ptr::null_mut();
+        let mut report = ::plugind_abi::boundary::Report::new();
+        // SAFETY: both pointers are valid for the call.
+        let status = unsafe { call(::core::ptr::null_mut(), &raw mut state, &raw mut report) };
+        table.finish(status, report, #text)?;
+        ::core::result::Result::Ok(state)
     }
 }
 
 /// The plugin's side: shims, generic over the implementor.
 fn shims(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
-    let definitions = functions.iter().map(|function| shim(name, function));
-    let entries = functions.iter().map(|function| {
-        let (signature, shim_name) = (signature(function), shim_name(&function.name));
-        let drop_result = match &function.result {
-            Returned::Value(ty) => quote!(::plugind_abi::contract::drop_result::<#ty>()),
-            Returned::State => quote!(::core::ptr::null()),
-        };
-        quote! {
-            ::plugind_abi::contract::Function {
-                signature: #signature,
-                call: #shim_name::<P> as *const (),
-                drop_result: #drop_result,
-            }
-        }
-    });
+    let definitions = functions
+        .iter()
+        .map(|function| shim::definition(name, function, &quote!(<__P as #name>::State)));
+    let entries = functions.iter().map(shim::entry);
     let state = if has_state {
-        quote!(::plugind_abi::contract::State::of::<<P as #name>::State>())
+        quote!(::plugind_abi::contract::State::of::<<__P as #name>::State>())
     } else {
         quote!(::plugind_abi::contract::State::none())
     };
@@ -311,41 +261,11 @@ fn shims(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
 
         #[automatically_derived]
         // SAFETY: everything below is made from one trait.
-        unsafe impl<P: #name + 'static> ::plugind_abi::contract::ImplementedBy<P> for dyn #name {
+        unsafe impl<__P: #name + 'static> ::plugind_abi::contract::ImplementedBy<__P> for dyn #name {
             const FUNCTIONS: &'static [::plugind_abi::contract::Function] = &[#(#entries),*];
             const STATE: ::plugind_abi::contract::State = #state;
         }
     }
-}
-
-fn shim(name: &Ident, function: &Function) -> TokenStream {
-    let shim_name = shim_name(&function.name);
-    let (names, types): (Vec<_>, Vec<_>) = shim_parameters(function).into_iter().unzip();
-    let called = &function.name;
-    let state = function.state.map(|access| match access {
-        Access::Shared => quote!(&*__state.cast::<<P as #name>::State>(),),
-        Access::Exclusive => quote!(&mut *__state.cast::<<P as #name>::State>(),),
-    });
-    let take = function.arguments.iter().map(|argument| argument.take());
-    let call = quote!(<P as #name>::#called(#state #(#take),*));
-    let write = match &function.result {
-        Returned::State => quote! {
-            __out.write(::std::boxed::Box::into_raw(::std::boxed::Box::new(#call)).cast::<()>());
-        },
-        Returned::Value(_) => quote!(__out.write(#call);),
-    };
-    quote! {
-        #[allow(unused_variables, clippy::too_many_arguments)]
-        unsafe extern "C" fn #shim_name<P: #name>(#(#names: #types),*) -> ::plugind_abi::boundary::Status {
-            // SAFETY: the program passes what the signature says, and both sides agreed on its fingerprint (kept by
-            // the generated method, which alone calls this).
-            unsafe { ::plugind_abi::boundary::guard(__report, || { #write }) }
-        }
-    }
-}
-
-fn shim_name(function: &Ident) -> Ident {
-    format_ident!("__shim_{function}")
 }
 
 fn binding_name(name: &Ident) -> Ident {

@@ -4,8 +4,11 @@
 //! to nothing else.
 #![forbid(unsafe_code)]
 
+mod argument;
 mod contract;
+mod host;
 mod plugin;
+mod shim;
 mod signature;
 mod stable_type;
 
@@ -18,12 +21,30 @@ use syn::parse_macro_input;
 /// result is a value that is `Clone`. All types implement `StableType`. With `type State;` exactly one function,
 /// without arguments, returns `Self::State`, and others may take `&Self::State` or `&mut Self::State` first.
 ///
+/// A function with a default body is optional: for a plugin that lacks it the program runs the body, which cannot use the
+/// state. So a contract may grow while plugins built with the older one go on.
+///
 /// Beside the trait stands a type with a method per function, named after it: `GameFunctions` for `Game`. A call gives
 /// `Err` when the plugin panicked.
 #[proc_macro_attribute]
 pub fn contract(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemTrait);
     finish(contract::expand(arguments.into(), item))
+}
+
+/// Makes a trait what a program offers its plugins.
+///
+/// The program implements it for a type of its own. Beside the trait stands the type under which an object of that type
+/// is lent to a plugin for one call, named after it: `EngineRef` for `Engine`. A contract's function takes it as
+/// `engine: &mut EngineRef<'_>`, the program passes `&mut EngineRef::new(&mut object)`, the plugin calls its methods.
+///
+/// Every function takes `&self` or `&mut self` first; the other arguments and the result are as in a contract. A panic
+/// of the program ends the plugin's call, whose caller gets `Err`. A program may offer more than a plugin knows; a
+/// plugin that calls more than the program offers is refused before anything is called.
+#[proc_macro_attribute]
+pub fn host(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as syn::ItemTrait);
+    finish(host::expand(arguments.into(), item))
 }
 
 /// Makes an implementation of a contract a plugin's.

@@ -1,8 +1,10 @@
-//! What a contract's function looks like, and how each argument crosses the boundary.
+//! What a function that crosses the boundary looks like.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::{FnArg, Ident, Pat, ReturnType, TraitItemFn, Type, TypeReference};
+use syn::{FnArg, Ident, Pat, ReceiverKind, ReturnType, TraitItemFn, Type};
+
+use crate::argument::{Argument, refuse_unstable};
 
 /// One function of a contract.
 pub(crate) struct Function {
@@ -11,8 +13,28 @@ pub(crate) struct Function {
     pub(crate) arguments: Vec<Argument>,
     pub(crate) state: Option<Access>,
     pub(crate) result: Returned,
+    /// What is done where a plugin lacks it.
+    pub(crate) default: Option<syn::Block>,
     /// As it is written, for people.
     pub(crate) text: String,
+}
+
+/// Whose function it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A plugin's, under a contract.
+    Contract { has_state: bool },
+    /// The program's.
+    Host,
+}
+
+impl Owner {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Contract { .. } => "a contract's function",
+            Self::Host => "a function that a program offers",
+        }
+    }
 }
 
 /// How the state is taken.
@@ -28,84 +50,55 @@ pub(crate) enum Returned {
     Value(Box<Type>),
 }
 
-/// One argument that is not the state.
-pub(crate) struct Argument {
-    pub(crate) name: Ident,
-    pub(crate) ty: Type,
-    mode: Mode,
-}
-
-/// How an argument crosses.
-enum Mode {
-    /// As a pointer to the value, whose owner stays its owner; the other side clones it.
-    Value,
-    /// As a pointer.
-    Reference { to: Type, exclusive: bool },
-    /// As a pointer and a length.
-    Slice { of: Type, exclusive: bool },
-    /// As a pointer and a length.
-    Text,
-}
-
 impl Function {
-    pub(crate) fn parse(item: &TraitItemFn, has_state: bool) -> syn::Result<Self> {
+    pub(crate) fn parse(item: &TraitItemFn, owner: Owner) -> syn::Result<Self> {
         let sig = &item.sig;
-        let refuse = |at: &dyn ToTokens, why: &str| Err(syn::Error::new_spanned(at, why));
-        if let Some(default) = &item.default {
-            return refuse(default, "a contract's function has no default body");
-        }
-        if !sig.generics.params.is_empty() || sig.generics.where_clause.is_some() {
-            return refuse(
-                &sig.generics,
-                "a contract's function has no generic parameters: both sides are compiled before they meet",
-            );
-        }
-        if !matches!(sig.safety, syn::Safety::Default)
-            || sig.constness.is_some()
-            || sig.abi.is_some()
-            || sig.variadic.is_some()
-        {
-            return refuse(
-                sig,
-                "a contract's function is a plain one: neither unsafe nor const, without an ABI of its own",
-            );
-        }
-        if let Some(token) = &sig.asyncness {
-            return refuse(
-                token,
-                "a contract's function is not async: a future would outlive its version",
-            );
-        }
+        refuse_unlike_plain(sig, owner)?;
         let mut arguments = Vec::new();
         let mut state = None;
+        let mut state_name = None;
         for (index, input) in sig.inputs.iter().enumerate() {
-            let FnArg::Typed(typed) = input else {
-                return refuse(
-                    input,
-                    "a contract's function has no `self`; what lives from call to call is `Self::State`",
-                );
+            let typed = match (input, owner) {
+                (FnArg::Typed(typed), _) => typed,
+                (FnArg::Receiver(receiver), Owner::Host) => {
+                    state = Some(receiver_access(receiver)?);
+                    continue;
+                }
+                (FnArg::Receiver(_), Owner::Contract { .. }) => {
+                    return refuse(
+                        input,
+                        "a contract's function has no `self`; what lives from call to call is `Self::State`",
+                    );
+                }
             };
             if let Some(access) = state_access(&typed.ty) {
-                if index > 0 || !has_state {
+                if index > 0 || owner != (Owner::Contract { has_state: true }) {
                     return refuse(
                         &typed.ty,
                         "`Self::State` stands only as the first argument, in a contract with `type State;`",
                     );
                 }
                 state = Some(access);
+                if let Pat::Ident(pattern) = &*typed.pat {
+                    state_name = Some(pattern.ident.clone());
+                }
                 continue;
             }
             let Pat::Ident(pattern) = &*typed.pat else {
-                return refuse(
-                    &typed.pat,
-                    "an argument of a contract's function has a plain name",
-                );
+                let why = format!("an argument of {} has a plain name", owner.noun());
+                return refuse(&typed.pat, why);
             };
             arguments.push(Argument::parse(&pattern.ident, &typed.ty)?);
         }
+        if owner == Owner::Host && state.is_none() {
+            return refuse(
+                &sig.ident,
+                "a function that a program offers takes `&self` or `&mut self` first: the program's object",
+            );
+        }
         let result = match &sig.output {
             ReturnType::Default => Returned::Value(Box::new(syn::parse_quote!(()))),
-            ReturnType::Type(_, ty) if is_state(ty) => {
+            ReturnType::Type(_, ty) if is_state(ty) && owner != Owner::Host => {
                 if !arguments.is_empty() || state.is_some() {
                     return refuse(
                         &sig.inputs,
@@ -116,23 +109,47 @@ impl Function {
             }
             ReturnType::Type(_, ty) => {
                 if let Type::Reference(_) = &**ty {
-                    return refuse(
-                        ty,
-                        "a contract's function returns a value: nobody could say how long a reference lives",
+                    let why = format!(
+                        "{} returns a value: nobody could say how long a reference lives",
+                        owner.noun()
                     );
+                    return refuse(ty, why);
                 }
                 refuse_unstable(ty)?;
                 Returned::Value(ty.clone())
             }
         };
+        if let Some(body) = &item.default {
+            refuse_default(body, owner, &result, state_name.as_ref())?;
+        }
         Ok(Self {
             name: sig.ident.clone(),
             attributes: item.attrs.clone(),
             arguments,
             state,
             result,
+            default: item.default.clone(),
             text: sig.to_token_stream().to_string(),
         })
+    }
+
+    /// Its doc comments.
+    pub(crate) fn docs(&self) -> impl Iterator<Item = &syn::Attribute> {
+        let attributes = self.attributes.iter();
+        attributes.filter(|attribute| attribute.path().is_ident("doc"))
+    }
+
+    /// Names and types of the arguments, without the state.
+    pub(crate) fn named_arguments(&self) -> (Vec<&Ident>, Vec<&Type>) {
+        let arguments = self.arguments.iter();
+        arguments
+            .map(|argument| (&argument.name, &argument.ty))
+            .unzip()
+    }
+
+    /// The type of each argument whose layout matters.
+    pub(crate) fn crossing_types(&self) -> impl Iterator<Item = Type> {
+        self.arguments.iter().map(|argument| argument.crossing().1)
     }
 
     /// Folds everything that must be equal on both sides.
@@ -164,17 +181,7 @@ impl Function {
         let changed = self
             .arguments
             .iter()
-            .filter_map(|argument| match &argument.mode {
-                Mode::Reference {
-                    to: ty,
-                    exclusive: true,
-                }
-                | Mode::Slice {
-                    of: ty,
-                    exclusive: true,
-                } => Some((&argument.name, ty)),
-                _ => None,
-            });
+            .filter_map(|argument| Some((&argument.name, argument.changed()?)));
         let checks = changed.map(|(name, ty)| {
             let message = format!(
                 "`{name}` of `{}` is a mutable reference to something that owns memory, which only the side that made it \
@@ -201,164 +208,13 @@ impl Function {
 
     /// Whether every type's layout is decided by no compiler.
     pub(crate) fn is_fixed(&self) -> TokenStream {
-        let arguments = self.arguments.iter().map(|argument| argument.crossing().1);
+        let arguments = self.crossing_types();
         let result = match &self.result {
             Returned::State => None,
             Returned::Value(ty) => Some((**ty).clone()),
         };
         let all = arguments.chain(result);
         quote!(true #(&& <#all as ::plugind_abi::stable::StableType>::FIXED)*)
-    }
-}
-
-impl Argument {
-    fn parse(name: &Ident, ty: &Type) -> syn::Result<Self> {
-        let mode = match ty {
-            Type::Reference(reference) => Self::reference(reference)?,
-            ty => {
-                refuse_unstable(ty)?;
-                Mode::Value
-            }
-        };
-        Ok(Self {
-            name: name.clone(),
-            ty: ty.clone(),
-            mode,
-        })
-    }
-
-    fn reference(reference: &TypeReference) -> syn::Result<Mode> {
-        if let Some(lifetime) = &reference.lifetime
-            && lifetime.ident != "_"
-        {
-            return Err(syn::Error::new_spanned(
-                lifetime,
-                "a borrowed argument ends with the call; leave the lifetime out",
-            ));
-        }
-        let exclusive = reference.mutability.is_some();
-        let to = &*reference.elem;
-        match to {
-            Type::Slice(slice) => {
-                refuse_unstable(&slice.elem)?;
-                Ok(Mode::Slice {
-                    of: (*slice.elem).clone(),
-                    exclusive,
-                })
-            }
-            Type::Path(path) if path.path.is_ident("str") && !exclusive => Ok(Mode::Text),
-            to => {
-                refuse_unstable(to)?;
-                Ok(Mode::Reference {
-                    to: to.clone(),
-                    exclusive,
-                })
-            }
-        }
-    }
-
-    /// How it crosses, in words, and the type whose layout matters.
-    fn crossing(&self) -> (&'static str, Type) {
-        match &self.mode {
-            Mode::Value => ("value", self.ty.clone()),
-            Mode::Reference {
-                to,
-                exclusive: false,
-            } => ("&", to.clone()),
-            Mode::Reference {
-                to,
-                exclusive: true,
-            } => ("&mut", to.clone()),
-            Mode::Slice {
-                of,
-                exclusive: false,
-            } => ("&[]", of.clone()),
-            Mode::Slice {
-                of,
-                exclusive: true,
-            } => ("&mut []", of.clone()),
-            Mode::Text => ("&str", syn::parse_quote!(u8)),
-        }
-    }
-
-    /// The parameters that carry it, as name and type.
-    pub(crate) fn parameters(&self) -> Vec<(Ident, TokenStream)> {
-        let name = &self.name;
-        let len = format_ident!("{name}_len");
-        match &self.mode {
-            Mode::Value => {
-                let ty = &self.ty;
-                vec![(name.clone(), quote!(*const #ty))]
-            }
-            Mode::Reference {
-                to,
-                exclusive: false,
-            } => vec![(name.clone(), quote!(*const #to))],
-            Mode::Reference {
-                to,
-                exclusive: true,
-            } => vec![(name.clone(), quote!(*mut #to))],
-            Mode::Slice {
-                of,
-                exclusive: false,
-            } => {
-                vec![(name.clone(), quote!(*const #of)), (len, quote!(usize))]
-            }
-            Mode::Slice {
-                of,
-                exclusive: true,
-            } => {
-                vec![(name.clone(), quote!(*mut #of)), (len, quote!(usize))]
-            }
-            Mode::Text => vec![(name.clone(), quote!(*const u8)), (len, quote!(usize))],
-        }
-    }
-
-    /// What the program's side passes for those parameters.
-    pub(crate) fn pass(&self) -> Vec<TokenStream> {
-        let name = &self.name;
-        match &self.mode {
-            Mode::Value => vec![quote!(&raw const #name)],
-            Mode::Reference {
-                exclusive: false, ..
-            } => vec![quote!(::core::ptr::from_ref(#name))],
-            Mode::Reference {
-                exclusive: true, ..
-            } => vec![quote!(::core::ptr::from_mut(#name))],
-            Mode::Slice {
-                exclusive: true, ..
-            } => vec![quote!(#name.as_mut_ptr()), quote!(#name.len())],
-            Mode::Slice {
-                exclusive: false, ..
-            }
-            | Mode::Text => {
-                vec![quote!(#name.as_ptr()), quote!(#name.len())]
-            }
-        }
-    }
-
-    /// What the plugin's side makes of them, inside `unsafe`.
-    pub(crate) fn take(&self) -> TokenStream {
-        let name = &self.name;
-        let len = format_ident!("{name}_len");
-        match &self.mode {
-            Mode::Value => quote!(::core::clone::Clone::clone(&*#name)),
-            Mode::Reference {
-                exclusive: false, ..
-            } => quote!(&*#name),
-            Mode::Reference {
-                exclusive: true, ..
-            } => quote!(&mut *#name),
-            Mode::Slice {
-                exclusive: false, ..
-            } => quote!(::core::slice::from_raw_parts(#name, #len)),
-            Mode::Slice {
-                exclusive: true, ..
-            } => quote!(::core::slice::from_raw_parts_mut(#name, #len)),
-            Mode::Text => {
-                quote!(::core::str::from_utf8_unchecked(::core::slice::from_raw_parts(#name, #len)))
-            }
-        }
     }
 }
 
@@ -384,25 +240,81 @@ fn is_state(ty: &Type) -> bool {
     path.qself.is_none() && names == ["Self", "State"]
 }
 
-/// Types for which a better hint than a missing `StableType` can be given.
-fn refuse_unstable(ty: &Type) -> syn::Result<()> {
-    let why = match ty {
-        Type::ImplTrait(_) => "`impl Trait` cannot cross a plugin's boundary; name the type",
-        Type::TraitObject(_) => {
-            "a trait object cannot cross a plugin's boundary: its methods would be one side's; offer functions of the \
-             program instead"
-        }
-        Type::Path(path)
-            if path
-                .path
-                .segments
-                .first()
-                .is_some_and(|s| s.ident == "Self") =>
-        {
-            "`Self` stands only as `Self::State`, as the result of one function or behind a reference as the first \
-             argument"
-        }
-        _ => return Ok(()),
-    };
-    Err(syn::Error::new_spanned(ty, why))
+/// Says at the user's own words what is wrong with them.
+pub(crate) fn refuse<T>(at: impl ToTokens, why: impl std::fmt::Display) -> syn::Result<T> {
+    Err(syn::Error::new_spanned(at, why))
+}
+
+/// Only plain functions cross.
+fn refuse_unlike_plain(sig: &syn::Signature, owner: Owner) -> syn::Result<()> {
+    let noun = owner.noun();
+    if !sig.generics.params.is_empty() || sig.generics.where_clause.is_some() {
+        let why =
+            format!("{noun} has no generic parameters: both sides are compiled before they meet");
+        return refuse(&sig.generics, why);
+    }
+    if !matches!(sig.safety, syn::Safety::Default)
+        || sig.constness.is_some()
+        || sig.abi.is_some()
+        || sig.variadic.is_some()
+    {
+        let why =
+            format!("{noun} is a plain one: neither unsafe nor const, without an ABI of its own");
+        return refuse(sig, why);
+    }
+    if let Some(token) = &sig.asyncness {
+        let why = format!("{noun} is not async: a future would outlive its version");
+        return refuse(token, why);
+    }
+    Ok(())
+}
+
+/// What is done where a plugin lacks a function is done by the program.
+fn refuse_default(
+    body: &syn::Block,
+    owner: Owner,
+    result: &Returned,
+    state: Option<&Ident>,
+) -> syn::Result<()> {
+    if owner == Owner::Host {
+        return refuse(
+            body,
+            "a function that a program offers has no default body: a plugin that calls it needs a program that has it",
+        );
+    }
+    if matches!(result, Returned::State) {
+        return refuse(
+            body,
+            "the function that makes the state has no default body",
+        );
+    }
+    let is_plugins = |ident: &Ident| ident == "Self" || state == Some(ident);
+    match find_ident(body.to_token_stream(), &is_plugins) {
+        Some(ident) => refuse(
+            ident,
+            "the program runs this body for a plugin that lacks the function, and cannot look into the plugin's state: \
+             use the other arguments only",
+        ),
+        None => Ok(()),
+    }
+}
+
+fn find_ident(tokens: TokenStream, wanted: &impl Fn(&Ident) -> bool) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) => wanted(&ident).then_some(ident),
+        TokenTree::Group(group) => find_ident(group.stream(), wanted),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => None,
+    })
+}
+
+/// How a host's function takes its object.
+fn receiver_access(receiver: &syn::Receiver) -> syn::Result<Access> {
+    match &receiver.kind {
+        ReceiverKind::Reference(_, None, Some(_)) => Ok(Access::Exclusive),
+        ReceiverKind::Reference(_, None, None) => Ok(Access::Shared),
+        _ => refuse(
+            receiver,
+            "a function that a program offers takes `&self` or `&mut self`",
+        ),
+    }
 }

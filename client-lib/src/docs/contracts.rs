@@ -74,6 +74,46 @@
 //! A panic ends the call and not the program: the method gives a [`Fault`](crate::Fault) with the message and its place.
 //! What the state went through until then stays done.
 //!
+//! # A contract grows
+//!
+//! A function with a default body is optional. Where a plugin lacks it the program runs the body, without the plugin's
+//! state; so a program may ask for more than the plugins that were built before know.
+//!
+//! # What a program offers
+//!
+//! A trait under `#[host]` is implemented by a type of the program, and lent to a plugin for one call:
+//!
+//! ```
+//! use plugind_macros::{contract, host};
+//!
+//! #[host]
+//! pub trait Engine {
+//!     fn play(&mut self, sound: u32);
+//! }
+//!
+//! #[contract]
+//! pub trait Game {
+//!     fn update(engine: &mut EngineRef<'_>);
+//! }
+//!
+//! struct Audio(Vec<u32>);
+//!
+//! impl Engine for Audio {
+//!     fn play(&mut self, sound: u32) {
+//!         self.0.push(sound);
+//!     }
+//! }
+//! # fn call(game: &GameFunctions) -> Result<(), plugind_client::Fault> {
+//! let mut audio = Audio(Vec::new());
+//! game.update(&mut EngineRef::new(&mut audio))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The plugin calls `engine.play(3)`. A panic in `play` ends the plugin's call, and the program gets `Err`. The program
+//! may offer functions that the plugin does not know; a plugin that may call more than the program offers is refused
+//! when it is bound, with the function's name.
+//!
 //! # What can cross
 //!
 //! Arguments are references, `&str`, slices, or values that are `Clone`; results are values that are `Clone`. Every type
@@ -159,7 +199,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! A borrowed result, a `self`, a generic, an async function, a default body, a second maker of the state:
+//! A borrowed result, a `self`, a generic, an async function, a default body that looks into the state, a second maker
+//! of the state:
 //!
 //! ```compile_fail
 //! # use plugind_macros::contract;
@@ -201,7 +242,24 @@
 //! # use plugind_macros::contract;
 //! #[contract]
 //! trait Game {
-//!     fn update() {}
+//!     type State;
+//!     fn start() -> Self::State;
+//!     fn lives(state: &Self::State) -> u32 {
+//!         *state
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     type State;
+//!     fn start() -> Self::State;
+//!     fn lives(state: &Self::State) -> u32 {
+//!         3
+//!     }
 //! }
 //! # fn main() {}
 //! ```

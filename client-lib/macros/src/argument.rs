@@ -1,0 +1,213 @@
+//! How one argument crosses the boundary.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Ident, Type, TypeReference};
+
+/// One argument that is not the state.
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    pub(crate) ty: Type,
+    mode: Mode,
+}
+
+/// How an argument crosses.
+enum Mode {
+    /// As a pointer to the value, whose owner stays its owner; the other side clones it.
+    Value,
+    /// As a pointer.
+    Reference { to: Type, exclusive: bool },
+    /// As a pointer and a length.
+    Slice { of: Type, exclusive: bool },
+    /// As a pointer and a length.
+    Text,
+}
+
+impl Argument {
+    pub(crate) fn parse(name: &Ident, ty: &Type) -> syn::Result<Self> {
+        let mode = match ty {
+            Type::Reference(reference) => Self::reference(reference)?,
+            ty => {
+                refuse_unstable(ty)?;
+                Mode::Value
+            }
+        };
+        Ok(Self {
+            name: name.clone(),
+            ty: ty.clone(),
+            mode,
+        })
+    }
+
+    fn reference(reference: &TypeReference) -> syn::Result<Mode> {
+        if let Some(lifetime) = &reference.lifetime
+            && lifetime.ident != "_"
+        {
+            return Err(syn::Error::new_spanned(
+                lifetime,
+                "a borrowed argument ends with the call; leave the lifetime out",
+            ));
+        }
+        let exclusive = reference.mutability.is_some();
+        let to = &*reference.elem;
+        match to {
+            Type::Slice(slice) => {
+                refuse_unstable(&slice.elem)?;
+                Ok(Mode::Slice {
+                    of: (*slice.elem).clone(),
+                    exclusive,
+                })
+            }
+            Type::Path(path) if path.path.is_ident("str") && !exclusive => Ok(Mode::Text),
+            to => {
+                refuse_unstable(to)?;
+                Ok(Mode::Reference {
+                    to: to.clone(),
+                    exclusive,
+                })
+            }
+        }
+    }
+
+    /// How it crosses, in words, and the type whose layout matters.
+    pub(crate) fn crossing(&self) -> (&'static str, Type) {
+        match &self.mode {
+            Mode::Value => ("value", self.ty.clone()),
+            Mode::Reference {
+                to,
+                exclusive: false,
+            } => ("&", to.clone()),
+            Mode::Reference {
+                to,
+                exclusive: true,
+            } => ("&mut", to.clone()),
+            Mode::Slice {
+                of,
+                exclusive: false,
+            } => ("&[]", of.clone()),
+            Mode::Slice {
+                of,
+                exclusive: true,
+            } => ("&mut []", of.clone()),
+            Mode::Text => ("&str", syn::parse_quote!(u8)),
+        }
+    }
+
+    /// The parameters that carry it, as name and type.
+    pub(crate) fn parameters(&self) -> Vec<(Ident, TokenStream)> {
+        let name = &self.name;
+        let len = format_ident!("{name}_len");
+        match &self.mode {
+            Mode::Value => {
+                let ty = &self.ty;
+                vec![(name.clone(), quote!(*const #ty))]
+            }
+            Mode::Reference {
+                to,
+                exclusive: false,
+            } => vec![(name.clone(), quote!(*const #to))],
+            Mode::Reference {
+                to,
+                exclusive: true,
+            } => vec![(name.clone(), quote!(*mut #to))],
+            Mode::Slice {
+                of,
+                exclusive: false,
+            } => {
+                vec![(name.clone(), quote!(*const #of)), (len, quote!(usize))]
+            }
+            Mode::Slice {
+                of,
+                exclusive: true,
+            } => {
+                vec![(name.clone(), quote!(*mut #of)), (len, quote!(usize))]
+            }
+            Mode::Text => vec![(name.clone(), quote!(*const u8)), (len, quote!(usize))],
+        }
+    }
+
+    /// What the program's side passes for those parameters.
+    pub(crate) fn pass(&self) -> Vec<TokenStream> {
+        let name = &self.name;
+        match &self.mode {
+            Mode::Value => vec![quote!(&raw const #name)],
+            Mode::Reference {
+                exclusive: false, ..
+            } => vec![quote!(::core::ptr::from_ref(#name))],
+            Mode::Reference {
+                exclusive: true, ..
+            } => vec![quote!(::core::ptr::from_mut(#name))],
+            Mode::Slice {
+                exclusive: true, ..
+            } => vec![quote!(#name.as_mut_ptr()), quote!(#name.len())],
+            Mode::Slice {
+                exclusive: false, ..
+            }
+            | Mode::Text => {
+                vec![quote!(#name.as_ptr()), quote!(#name.len())]
+            }
+        }
+    }
+
+    /// What the plugin's side makes of them, inside `unsafe`.
+    pub(crate) fn take(&self) -> TokenStream {
+        let name = &self.name;
+        let len = format_ident!("{name}_len");
+        match &self.mode {
+            Mode::Value => quote!(::core::clone::Clone::clone(&*#name)),
+            Mode::Reference {
+                exclusive: false, ..
+            } => quote!(&*#name),
+            Mode::Reference {
+                exclusive: true, ..
+            } => quote!(&mut *#name),
+            Mode::Slice {
+                exclusive: false, ..
+            } => quote!(::core::slice::from_raw_parts(#name, #len)),
+            Mode::Slice {
+                exclusive: true, ..
+            } => quote!(::core::slice::from_raw_parts_mut(#name, #len)),
+            Mode::Text => {
+                quote!(::core::str::from_utf8_unchecked(::core::slice::from_raw_parts(#name, #len)))
+            }
+        }
+    }
+
+    /// What the other side may change through it.
+    pub(crate) fn changed(&self) -> Option<&Type> {
+        match &self.mode {
+            Mode::Reference {
+                to: ty,
+                exclusive: true,
+            }
+            | Mode::Slice {
+                of: ty,
+                exclusive: true,
+            } => Some(ty),
+            _ => None,
+        }
+    }
+}
+
+/// Types for which a better hint than a missing `StableType` can be given.
+pub(crate) fn refuse_unstable(ty: &Type) -> syn::Result<()> {
+    let why = match ty {
+        Type::ImplTrait(_) => "`impl Trait` cannot cross a plugin's boundary; name the type",
+        Type::TraitObject(_) => {
+            "a trait object cannot cross a plugin's boundary: its methods would be one side's; offer functions of the \
+             program instead"
+        }
+        Type::Path(path)
+            if path
+                .path
+                .segments
+                .first()
+                .is_some_and(|s| s.ident == "Self") =>
+        {
+            "`Self` stands only as `Self::State`, as the result of one function or behind a reference as the first \
+             argument"
+        }
+        _ => return Ok(()),
+    };
+    Err(syn::Error::new_spanned(ty, why))
+}

@@ -1,0 +1,112 @@
+//! The two ends of a function that crosses the boundary: the shim on the side that has it, and the call on the other.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Ident, Type};
+
+use crate::signature::{Access, Function, Returned};
+
+/// What the function looks like, as both sides compare it.
+pub(crate) fn signature(function: &Function) -> TokenStream {
+    let (name, text) = (function.name.to_string(), &function.text);
+    let (fingerprint, fixed) = (function.fingerprint(), function.is_fixed());
+    let optional = function.default.is_some();
+    let hosts = function.crossing_types();
+    quote! {
+        {
+            const __HOSTS: &[::plugind_abi::host::Offered] =
+                &[#(<#hosts as ::plugind_abi::stable::StableType>::OFFERED),*];
+            ::plugind_abi::contract::Signature::new(#name, #text, #fingerprint, #fixed, #optional, __HOSTS)
+        }
+    }
+}
+
+/// The function's entry among those of the side that has it. `__P` is the implementor.
+pub(crate) fn entry(function: &Function) -> TokenStream {
+    let (signature, shim_name) = (signature(function), name_of(&function.name));
+    let drop_result = match &function.result {
+        Returned::Value(ty) => quote!(::plugind_abi::contract::drop_result::<#ty>()),
+        Returned::State => quote!(::core::ptr::null()),
+    };
+    quote! {
+        ::plugind_abi::contract::Function {
+            signature: #signature,
+            call: #shim_name::<__P> as *const (),
+            drop_result: #drop_result,
+        }
+    }
+}
+
+/// The type of a function's shim, as both sides call it.
+pub(crate) fn type_of(function: &Function) -> TokenStream {
+    let parameters = parameters(function).into_iter().map(|(_, ty)| ty);
+    quote!(unsafe extern "C" fn(#(#parameters),*) -> ::plugind_abi::boundary::Status)
+}
+
+fn parameters(function: &Function) -> Vec<(Ident, TokenStream)> {
+    let mut parameters = vec![(format_ident!("__state"), quote!(*mut ()))];
+    for argument in &function.arguments {
+        parameters.extend(argument.parameters());
+    }
+    let out = match &function.result {
+        Returned::State => quote!(*mut *mut ()),
+        Returned::Value(ty) => quote!(*mut #ty),
+    };
+    parameters.push((format_ident!("__out"), out));
+    parameters.push((
+        format_ident!("__report"),
+        quote!(*mut ::plugind_abi::boundary::Report),
+    ));
+    parameters
+}
+
+/// The shim for any implementor `__P` of the trait, whose functions work on a `state`.
+pub(crate) fn definition(name: &Ident, function: &Function, state: &TokenStream) -> TokenStream {
+    let shim_name = name_of(&function.name);
+    let (names, types): (Vec<_>, Vec<_>) = parameters(function).into_iter().unzip();
+    let called = &function.name;
+    let state = function.state.map(|access| match access {
+        Access::Shared => quote!(&*__state.cast::<#state>(),),
+        Access::Exclusive => quote!(&mut *__state.cast::<#state>(),),
+    });
+    let take = function.arguments.iter().map(|argument| argument.take());
+    let call = quote!(<__P as #name>::#called(#state #(#take),*));
+    let write = match &function.result {
+        Returned::State => quote! {
+            __out.write(::std::boxed::Box::into_raw(::std::boxed::Box::new(#call)).cast::<()>());
+        },
+        Returned::Value(_) => quote!(__out.write(#call);),
+    };
+    quote! {
+        #[allow(unused_variables, clippy::too_many_arguments)]
+        unsafe extern "C" fn #shim_name<__P: #name>(#(#names: #types),*) -> ::plugind_abi::boundary::Status {
+            // SAFETY: the caller passes what the signature says, and both sides agreed on its fingerprint (kept by
+            // the generated method, which alone calls this).
+            unsafe { ::plugind_abi::boundary::guard(__report, || { #write }) }
+        }
+    }
+}
+
+/// Calls the shim at the address `__call` on a `state`: gives the status, the report, and room for the result.
+pub(crate) fn call(function: &Function, result: &Type, state: &TokenStream) -> TokenStream {
+    let pass = function
+        .arguments
+        .iter()
+        .flat_map(|argument| argument.pass());
+    let shim = type_of(function);
+    quote! {
+        {
+            // SAFETY: the address is that of the function with this fingerprint (kept by whoever looked it up).
+            let __call = unsafe { ::core::mem::transmute::<*const (), #shim>(__call) };
+            let mut __out = ::core::mem::MaybeUninit::<#result>::uninit();
+            let mut __report = ::plugind_abi::boundary::Report::new();
+            // SAFETY: every pointer is valid for the call, as its type says.
+            let __status = unsafe { __call(#state, #(#pass,)* __out.as_mut_ptr(), &raw mut __report) };
+            (__status, __report, __out)
+        }
+    }
+}
+
+fn name_of(function: &Ident) -> Ident {
+    format_ident!("__shim_{function}")
+}
