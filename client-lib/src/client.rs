@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use plugind_loader::Contract;
 use plugind_wire::VersionId;
 use plugind_wire::message::{ClientHello, EngineHello};
@@ -15,13 +15,17 @@ use plugind_wire::status::{Mode, Status};
 use crate::builder::Builder;
 use crate::error::ClientError;
 use crate::event::{ClientEvent, Listeners};
+use crate::follow::Follow;
+use crate::handle::Handle;
 use crate::instance::{InSync, Instance, Moved, Outcome};
 use crate::link::{Link, Target};
 use crate::loader::Loader;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
 use crate::request::{FollowNews, Request};
+use crate::require::Requirement;
 use crate::snapshot::SymbolTable;
+use crate::view::{Idle, View};
 
 /// Requests of all threads that wait for the loader thread.
 const REQUESTS: usize = 256;
@@ -45,6 +49,7 @@ struct Inner {
     #[cfg(feature = "embedded")]
     engine: Option<plugind_engine::Engine>,
     mode: std::sync::OnceLock<EngineHello>,
+    idle: Idle,
 }
 
 impl Client {
@@ -104,6 +109,7 @@ impl Client {
             #[cfg(feature = "embedded")]
             engine: None,
             mode: std::sync::OnceLock::new(),
+            idle: Idle::default(),
         };
         // From here on dropping `inner` ends the loader thread.
         inner.link = Some(Link::start(target, hello, to_loader).map_err(ClientError::Thread)?);
@@ -156,12 +162,14 @@ impl Client {
     pub fn plugin(&self, name: &str) -> Result<Plugin, ClientError> {
         let started = Instant::now();
         let mut found = None;
-        let news = self.follow(name)?;
+        let news = self.ask_for(name)?;
         loop {
             let left = self.inner.deadline.saturating_sub(started.elapsed());
             match news.recv_timeout(left) {
                 Ok(FollowNews::Current(slot, table)) => return Ok(self.handle(name, slot, table)),
-                Ok(FollowNews::NothingBuilt | FollowNews::StillNothing) => {}
+                Ok(
+                    FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_),
+                ) => {}
                 Ok(FollowNews::Refused(reason)) => found = Some(reason),
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(ClientError::NoVersion {
@@ -182,7 +190,7 @@ impl Client {
     ///
     /// As [`Client::plugin`]; [`ClientError::Rejected`] if a version was built and cannot be opened here.
     pub fn plugin_if_built(&self, name: &str) -> Result<Option<Plugin>, ClientError> {
-        let news = self.follow(name)?;
+        let news = self.ask_for(name)?;
         let first = loop {
             match news.recv_timeout(self.inner.deadline) {
                 Ok(FollowNews::StillNothing) => {}
@@ -191,7 +199,9 @@ impl Client {
         };
         match first {
             Ok(FollowNews::Current(slot, table)) => Ok(Some(self.handle(name, slot, table))),
-            Ok(FollowNews::NothingBuilt | FollowNews::StillNothing) => Ok(None),
+            Ok(FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_)) => {
+                Ok(None)
+            }
             Ok(FollowNews::Refused(reason)) => Err(ClientError::Rejected(reason)),
             Err(RecvTimeoutError::Timeout) => Err(ClientError::NoVersion {
                 plugin: name.to_owned(),
@@ -202,7 +212,7 @@ impl Client {
         }
     }
 
-    fn follow(&self, name: &str) -> Result<Receiver<FollowNews>, ClientError> {
+    fn ask_for(&self, name: &str) -> Result<Receiver<FollowNews>, ClientError> {
         let (tell, news) = bounded(16);
         self.inner
             .requests
@@ -291,7 +301,96 @@ impl Client {
     /// it panicked.
     pub fn start<C: Contract + ?Sized>(&self, plugin: &str) -> Result<Instance<C>, ClientError> {
         let plugin = self.plugin(plugin)?;
+        self.require::<C>(&plugin)?;
         Instance::start(plugin, self.inner.requests.clone())
+    }
+
+    /// A plugin's functions of contract `C`, which has no state, for calls from any thread; waits up to the deadline for
+    /// its first version. A later version that does not fit the contract is refused, and what serves goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::plugin`]; [`ClientError::Bind`] if the plugin does not fit the contract.
+    pub fn bind<C: Contract + ?Sized>(&self, plugin: &str) -> Result<Handle<C>, ClientError> {
+        const {
+            assert!(
+                !C::STATEFUL,
+                "the contract has a state, which an instance owns: use Client::start"
+            );
+        }
+        let plugin = self.plugin(plugin)?;
+        self.require::<C>(&plugin)?;
+        let table = plugin.current();
+        let functions = table.bind::<C>().map_err(|source| ClientError::Bind {
+            version: table.version().clone(),
+            source: Box::new(source),
+        })?;
+        Ok(Handle::new(plugin, (table, functions)))
+    }
+
+    /// Follows every plugin that implements contract `C`, now and later, with an instance each. They come, change and
+    /// go at [`Client::sync`], which says so; a plugin whose file is gone stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Disconnected`] if the client has ended.
+    pub fn follow<C: Contract + ?Sized>(&self) -> Result<Follow<C>, ClientError> {
+        // Unbounded, because the loader thread never waits for a frame; one message per plugin and change.
+        let (tell, news) = unbounded();
+        self.inner
+            .requests
+            .send(Request::FollowContract(Requirement::of::<C>(), tell))
+            .map_err(|_| ClientError::Disconnected)?;
+        Ok(Follow::new(news, self.inner.requests.clone()))
+    }
+
+    /// Leaves a plugin: every [`Follow`] drops its instance at the next sync, and no later version of it is opened until
+    /// it is asked for by name again. What was bound or started by name keeps the version that it has. False if it was
+    /// not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Disconnected`], [`ClientError::TimedOut`].
+    pub fn remove(&self, plugin: &str) -> Result<bool, ClientError> {
+        self.ask(
+            |answer| Request::Remove(plugin.into(), answer),
+            self.inner.deadline,
+        )
+    }
+
+    /// The plugins that this client follows and has a version of, in the order in which they were first asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Disconnected`], [`ClientError::TimedOut`].
+    pub fn plugins(&self) -> Result<Vec<Plugin>, ClientError> {
+        self.ask(Request::Plugins, self.inner.deadline)
+    }
+
+    /// Holds new versions back: nothing is opened or swapped in until [`Client::resume`], but for first versions of
+    /// plugins. Then the newest of each plugin is, all together.
+    pub fn pause(&self) {
+        // Nobody hears it when the client has ended: then nothing is swapped any more.
+        let _ = self.inner.requests.send(Request::Pause(true));
+    }
+
+    /// Ends [`Client::pause`].
+    pub fn resume(&self) {
+        let _ = self.inner.requests.send(Request::Pause(false));
+    }
+
+    fn require<C: Contract + ?Sized>(&self, plugin: &Plugin) -> Result<(), ClientError> {
+        let (slot, requirement) = (plugin.slot(), Requirement::of::<C>());
+        self.ask(
+            |answer| Request::Require(slot, requirement, answer),
+            self.inner.deadline,
+        )
+    }
+
+    /// One version of every plugin, until it is dropped: for one request of a service, on any thread. A loop that has a
+    /// thread of its own is better served by a [`Client::reader`].
+    pub fn snapshot(&self) -> View {
+        View::new(&self.inner.idle, || self.reader())
     }
 
     /// The boundary between two frames: moves all instances on to one snapshot, states carried. An instance whose state

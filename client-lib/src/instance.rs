@@ -12,6 +12,7 @@ use plugind_loader::{Carried, Contract, Table};
 use plugind_wire::VersionId;
 
 use crate::error::ClientError;
+use crate::follow::Change;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
 use crate::request::{Kept, Request};
@@ -32,8 +33,9 @@ pub struct Instance<C: Contract + ?Sized> {
     kept_from: Option<(Arc<SymbolTable>, String)>,
 }
 
-/// What [`Client::sync`](crate::Client::sync) did with one instance.
+/// What [`Client::sync`](crate::Client::sync) did with one instance, or with all of a [`Follow`](crate::Follow).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It is of the newest version already.
     UpToDate,
@@ -51,13 +53,39 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// What changed among the plugins of a [`Follow`](crate::Follow), if anything did.
+    Followed(Vec<Change>),
 }
 
 impl<C: Contract + ?Sized> Instance<C> {
     pub(crate) fn start(plugin: Plugin, loader: Sender<Request>) -> Result<Self, ClientError> {
         let mut reader = Reader::new(Arc::clone(&plugin.readers), Some(plugin.slot()));
         let snapshot = reader.stay();
-        let table = Arc::clone(plugin.table_in(&snapshot));
+        Self::start_with(reader, &snapshot, plugin, loader)
+    }
+
+    /// Starts one in a frame that has begun; nothing if its snapshot is not the newest any more, because nobody may
+    /// enter an older one.
+    pub(crate) fn start_in(
+        frame: &Moved,
+        plugin: Plugin,
+        loader: Sender<Request>,
+    ) -> Result<Option<Self>, ClientError> {
+        let mut reader = Reader::new(Arc::clone(&plugin.readers), Some(plugin.slot()));
+        let newest = reader.stay();
+        if newest.epoch != frame.snapshot.epoch {
+            return Ok(None);
+        }
+        Self::start_with(reader, &newest, plugin, loader).map(Some)
+    }
+
+    fn start_with(
+        reader: Reader,
+        snapshot: &Snapshot,
+        plugin: Plugin,
+        loader: Sender<Request>,
+    ) -> Result<Self, ClientError> {
+        let table = Arc::clone(plugin.table_in(snapshot));
         let bound = table.bind::<C>().map_err(|source| ClientError::Bind {
             version: table.version().clone(),
             source: Box::new(source),

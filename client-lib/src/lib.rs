@@ -37,6 +37,8 @@ mod client;
 pub mod docs;
 mod error;
 mod event;
+mod follow;
+mod handle;
 mod instance;
 mod link;
 mod loader;
@@ -44,13 +46,17 @@ mod plugin;
 mod progress;
 mod reader;
 mod request;
+mod require;
 mod snapshot;
 mod swap;
+mod view;
 
 pub use builder::Builder;
 pub use client::Client;
 pub use error::ClientError;
 pub use event::ClientEvent;
+pub use follow::{Change, Follow};
+pub use handle::{At, Handle};
 pub use instance::{InSync, Instance, Outcome};
 pub use plugin::Plugin;
 pub use plugind_loader::{
@@ -61,6 +67,7 @@ pub use plugind_wire::status::{Mode, Status};
 pub use plugind_wire::{Digest, VersionId, sentence};
 pub use reader::{Frame, Reader};
 pub use snapshot::SymbolTable;
+pub use view::{Stays, View};
 
 /// The README's program compiles.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 //!
 //! Constructors run here and nowhere else, so that a caller's frame never pays for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
@@ -14,9 +14,11 @@ use plugind_wire::{PROTOCOL, VersionId};
 use crate::error::ClientError;
 use crate::event::{ClientEvent, Listeners};
 use crate::link::{Arrived, Writer};
+use crate::plugin::Plugin;
 use crate::progress::Current;
 use crate::reader::Readers;
 use crate::request::{FollowNews, Pending, Request};
+use crate::require::{AllImplementing, Requirement};
 use crate::snapshot::{Snapshot, SymbolTable};
 use crate::swap::{acknowledge, open};
 
@@ -30,6 +32,10 @@ pub(crate) struct Followed {
     nothing_built: bool,
     /// Why the newest version was not opened, as long as none is current.
     pub(crate) refused: Option<String>,
+    /// Contracts that every version must fit.
+    pub(crate) requirements: Vec<Requirement>,
+    /// Not followed any more; its slot is not given to another.
+    pub(crate) removed: bool,
 }
 
 /// Everything the loader thread knows.
@@ -47,6 +53,12 @@ pub(crate) struct Loader {
     next_request: u64,
     /// Versions opened by number or path: the same one is the same table.
     pub(crate) beside: HashMap<(String, VersionId), Arc<SymbolTable>>,
+    /// Who implements the contracts that are followed as such.
+    pub(crate) implementing: AllImplementing,
+    /// Plugins that are left.
+    pub(crate) removed: BTreeSet<Arc<str>>,
+    /// Set while new versions are held back: the newest of each plugin.
+    pub(crate) held: Option<BTreeMap<String, Announcement>>,
     /// Snapshots that a reader may still hold; they are freed here and never on a reader's thread.
     pub(crate) retired: Vec<Arc<Snapshot>>,
 }
@@ -70,6 +82,9 @@ impl Loader {
             pending: HashMap::new(),
             next_request: 0,
             beside: HashMap::new(),
+            implementing: AllImplementing::new(),
+            removed: BTreeSet::new(),
+            held: None,
             retired: Vec::new(),
         }
     }
@@ -105,7 +120,10 @@ impl Loader {
 
     fn request(&mut self, request: Request) {
         match request {
-            Request::Follow(name, news) => self.follow(name, news),
+            Request::Follow(name, news) => {
+                self.removed.remove(&name);
+                self.follow(name, news);
+            }
             Request::Version(version, answer) => {
                 let known = self
                     .beside_key(&version)
@@ -124,6 +142,21 @@ impl Loader {
                     request,
                     path,
                 });
+            }
+            Request::Require(slot, requirement, answer) => {
+                let _ = answer.send(self.require(slot, requirement));
+            }
+            Request::FollowContract(requirement, news) => self.follow_contract(requirement, news),
+            Request::Remove(plugin, answer) => {
+                let _ = answer.send(Ok(self.remove(plugin)));
+            }
+            Request::Plugins(answer) => {
+                let _ = answer.send(Ok(self.plugins()));
+            }
+            Request::Pause(true) => drop(self.held.get_or_insert_default()),
+            Request::Pause(false) => {
+                let held = self.held.take().unwrap_or_default();
+                self.announced(held.into_values().collect());
             }
             Request::Status(answer) => {
                 self.ask(Pending::Status(answer), |request| ToEngine::Status {
@@ -157,7 +190,20 @@ impl Loader {
         writer.send(&message(self.next_request));
     }
 
-    fn follow(&mut self, name: Arc<str>, news: Sender<FollowNews>) {
+    /// Those that have a current version.
+    fn plugins(&self) -> Vec<Plugin> {
+        let followed = self.followed.iter().enumerate();
+        followed
+            .filter(|(_, followed)| !followed.removed)
+            .filter_map(|(slot, followed)| {
+                let first = Arc::clone(&followed.current.as_ref()?.table);
+                let name = Arc::clone(&followed.name);
+                Some(Plugin::new(name, slot, first, Arc::clone(&self.readers)))
+            })
+            .collect()
+    }
+
+    pub(crate) fn follow(&mut self, name: Arc<str>, news: Sender<FollowNews>) {
         if let Some(slot) = self.slot(&name) {
             let followed = &mut self.followed[slot];
             if let Some(current) = &followed.current {
@@ -190,13 +236,15 @@ impl Loader {
             waiters: vec![news],
             nothing_built: false,
             refused: None,
+            requirements: Vec::new(),
+            removed: false,
         });
     }
 
     pub(crate) fn slot(&self, name: &str) -> Option<usize> {
         self.followed
             .iter()
-            .position(|followed| &*followed.name == name)
+            .position(|followed| &*followed.name == name && !followed.removed)
     }
 
     fn arrived(&mut self, arrived: Arrived) {
@@ -225,7 +273,7 @@ impl Loader {
     /// A new engine is told what this client follows and runs.
     fn connected(&mut self, hello: EngineHello, writer: Writer) {
         tracing::info!(folder = %hello.folder.display(), pid = hello.pid, mode = ?hello.mode, "connected to plugind");
-        for followed in &self.followed {
+        for followed in self.followed.iter().filter(|followed| !followed.removed) {
             let running = followed.current.as_ref().map(|current| Running {
                 state: current.state.clone(),
                 number: current.table.version().number,
@@ -254,6 +302,7 @@ impl Loader {
             let _ = ready.send(Ok(hello.clone()));
         }
         self.engine = Some((hello, writer));
+        self.ask_for_contracts();
     }
 
     fn message(&mut self, message: ToClient) {
@@ -268,7 +317,11 @@ impl Loader {
                     followed.lane = lane;
                 }
             }
-            ToClient::Announce { versions } => self.announced(versions),
+            ToClient::Implementing { contract, plugins } => self.implementing(&contract, plugins),
+            ToClient::Announce { versions } => {
+                let versions = self.hold_back(versions);
+                self.announced(versions);
+            }
             ToClient::Reply { request, reply } => {
                 if let Some(pending) = self.pending.remove(&request) {
                     self.replied(pending, reply);
@@ -277,6 +330,21 @@ impl Loader {
             ToClient::Event { .. } => {}
             ToClient::Goodbye { reason } => tracing::info!(reason, "plugind's engine ends"),
         }
+    }
+
+    /// While the client is paused only first versions go on.
+    fn hold_back(&mut self, versions: Vec<Announcement>) -> Vec<Announcement> {
+        if self.held.is_none() {
+            return versions;
+        }
+        let (later, first): (Vec<_>, Vec<_>) = versions.into_iter().partition(|version| {
+            let slot = self.slot(&version.version.plugin);
+            slot.is_some_and(|slot| self.followed[slot].current.is_some())
+        });
+        if let Some(held) = &mut self.held {
+            held.extend(later.into_iter().map(|v| (v.version.plugin.clone(), v)));
+        }
+        first
     }
 
     fn replied(&mut self, pending: Pending, reply: Reply) {

@@ -205,6 +205,29 @@ impl Reader {
         Arc::clone(&self.current)
     }
 
+    /// Becomes idle.
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        let word = &*self.word;
+        // Release: what was done inside is done before it is seen outside.
+        word.inside.store(IDLE, Ordering::Release);
+        self.readers.barrier.light();
+        if word.awaited.load(Ordering::Relaxed) {
+            word.awaited.store(false, Ordering::Relaxed);
+            self.readers.wake();
+        }
+    }
+
+    /// The plugin's version in the snapshot that was entered last.
+    #[inline]
+    pub(crate) fn table<'a>(&'a self, plugin: &'a Plugin) -> &'a Arc<SymbolTable> {
+        assert!(
+            Arc::ptr_eq(&self.readers, &plugin.readers),
+            "the plugin belongs to another client than the reader"
+        );
+        plugin.table_in(&self.current)
+    }
+
     /// Moves on to a snapshot without being idle in between.
     pub(crate) fn stay_on(&mut self, snapshot: &Arc<Snapshot>) {
         if self.current.epoch == snapshot.epoch {
@@ -242,25 +265,14 @@ impl Frame<'_> {
     /// If the plugin is another client's.
     #[inline]
     pub fn table<'a>(&'a self, plugin: &'a Plugin) -> &'a Arc<SymbolTable> {
-        assert!(
-            Arc::ptr_eq(&self.reader.readers, &plugin.readers),
-            "the plugin belongs to another client than the reader"
-        );
-        plugin.table_in(&self.reader.current)
+        self.reader.table(plugin)
     }
 }
 
 impl Drop for Frame<'_> {
     #[inline]
     fn drop(&mut self) {
-        let word = &*self.reader.word;
-        // Release: what was done inside is done before it is seen outside.
-        word.inside.store(IDLE, Ordering::Release);
-        self.reader.readers.barrier.light();
-        if word.awaited.load(Ordering::Relaxed) {
-            word.awaited.store(false, Ordering::Relaxed);
-            self.reader.readers.wake();
-        }
+        self.reader.leave();
     }
 }
 

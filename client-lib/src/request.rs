@@ -9,6 +9,8 @@ use plugind_wire::status::Status;
 use plugind_wire::{Digest, VersionId};
 
 use crate::error::ClientError;
+use crate::plugin::Plugin;
+use crate::require::Requirement;
 use crate::snapshot::SymbolTable;
 
 /// What a caller asks of the loader thread.
@@ -19,6 +21,16 @@ pub(crate) enum Request {
     Version(VersionId, Sender<Result<Arc<SymbolTable>, ClientError>>),
     /// Have a file staged, and open that.
     Open(PathBuf, Sender<Result<Arc<SymbolTable>, ClientError>>),
+    /// Every later version of the plugin in this slot must fit a contract.
+    Require(usize, Requirement, Sender<Result<(), ClientError>>),
+    /// Follow every plugin of a contract.
+    FollowContract(Requirement, Sender<FollowNews>),
+    /// Leave a plugin; answers whether it was followed.
+    Remove(Arc<str>, Sender<Result<bool, ClientError>>),
+    /// The plugins that are followed and have a current version.
+    Plugins(Sender<Result<Vec<Plugin>, ClientError>>),
+    /// Hold new versions back, or stop to.
+    Pause(bool),
     /// The engine's status.
     Status(Sender<Result<Box<Status>, ClientError>>),
     /// End the engine.
@@ -51,6 +63,8 @@ pub(crate) enum FollowNews {
     Current(usize, Arc<SymbolTable>),
     /// A version could not be opened.
     Refused(String),
+    /// The plugin is not followed any more.
+    Removed(Arc<str>),
     /// Nothing new.
     StillNothing,
 }

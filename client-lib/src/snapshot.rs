@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use plugind_loader::{BindError, Contract, Image, Table};
 use plugind_wire::message::Announcement;
@@ -16,8 +16,9 @@ use plugind_wire::{Digest, VersionId};
 pub struct SymbolTable {
     announcement: Announcement,
     image: &'static Image,
-    /// Tables of contracts, by the contract's type: each is resolved once per version.
-    bound: Mutex<HashMap<TypeId, Resolved>>,
+    /// Tables of contracts, by the contract's type: each is resolved once per version. Most plugins have one.
+    first: OnceLock<(TypeId, Resolved)>,
+    others: Mutex<HashMap<TypeId, Resolved>>,
 }
 
 /// A `&'static Table<C>`, or why there is none.
@@ -28,7 +29,8 @@ impl SymbolTable {
         Self {
             announcement,
             image,
-            bound: Mutex::default(),
+            first: OnceLock::new(),
+            others: Mutex::default(),
         }
     }
 
@@ -37,19 +39,21 @@ impl SymbolTable {
     /// # Errors
     ///
     /// [`BindError`] names what differs.
+    #[inline]
     pub fn bind<C: Contract + ?Sized>(&self) -> Result<&'static Table<C>, BindError> {
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        let resolved = bound.entry(TypeId::of::<C>()).or_insert_with(|| {
-            let VersionId { plugin, number } = self.version();
-            let table = self.image.bind::<C>(plugin, *number)?;
-            Ok(table)
-        });
-        match resolved {
-            Ok(table) => Ok(table
-                .downcast_ref()
-                .expect("the key is the type of the contract")),
-            Err(error) => Err(error.clone()),
+        let id = TypeId::of::<C>();
+        let (first, resolved) = self.first.get_or_init(|| (id, self.resolve::<C>()));
+        if *first == id {
+            return of_type(resolved);
         }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        of_type(others.entry(id).or_insert_with(|| self.resolve::<C>()))
+    }
+
+    fn resolve<C: Contract + ?Sized>(&self) -> Resolved {
+        let VersionId { plugin, number } = self.version();
+        let table = self.image.bind::<C>(plugin, *number)?;
+        Ok(table)
     }
 
     /// The same open image under the identity of another announcement of the same content.
@@ -75,6 +79,16 @@ impl SymbolTable {
     /// True for an image without a plugind note.
     pub fn is_raw(&self) -> bool {
         self.announcement.raw
+    }
+}
+
+#[inline]
+fn of_type<C: Contract + ?Sized>(resolved: &Resolved) -> Result<&'static Table<C>, BindError> {
+    match resolved {
+        Ok(table) => Ok(table
+            .downcast_ref()
+            .expect("the key is the type of the contract")),
+        Err(error) => Err(error.clone()),
     }
 }
 

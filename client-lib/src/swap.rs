@@ -92,7 +92,11 @@ impl Loader {
         {
             return Ok(Arc::new(current.table.relabelled(announcement)));
         }
-        Ok(Arc::new(open(announcement)?))
+        let table = open(announcement)?;
+        for requirement in &self.followed[slot].requirements {
+            requirement.check(&table)?;
+        }
+        Ok(Arc::new(table))
     }
 
     fn swapped(&mut self, slot: usize, table: Arc<SymbolTable>, epoch: u64, state: &str) {
@@ -125,7 +129,7 @@ impl Loader {
     /// Reads the readers' words and tells what is new.
     pub(crate) fn look_at_readers(&mut self) {
         for (slot, followed) in self.followed.iter_mut().enumerate() {
-            let Some(current) = &mut followed.current else {
+            let Some(current) = followed.current.as_mut().filter(|_| !followed.removed) else {
                 continue;
             };
             let seen = self.readers.look(slot, current.since);

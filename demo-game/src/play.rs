@@ -57,6 +57,7 @@ impl Play {
             Outcome::Kept { from, reason } => {
                 self.tell(format!("{from} is not used: {reason}"));
             }
+            _ => {}
         }
         if let Err(fault) = self.game.update(input) {
             self.tell(fault.to_string());

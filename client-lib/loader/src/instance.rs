@@ -36,6 +36,16 @@ pub enum Kept {
     },
 }
 
+/// The methods of a contract without a state, in one version.
+///
+/// A contract with a state does not compile here.
+#[inline]
+pub fn stateless<C: Contract + ?Sized>(table: &'static Table<C>) -> C::Functions {
+    const { assert!(!C::STATEFUL, "the contract has a state") };
+    // SAFETY: without a state there is nothing that anybody else could use or drop.
+    C::Functions::bind(unsafe { Bound::new(table, std::ptr::null_mut()) })
+}
+
 impl<C: Contract + ?Sized> Carried<C> {
     /// Has a version make a state.
     ///

@@ -20,7 +20,7 @@ pub use barrier::Barrier;
 pub use bind::BindError;
 pub use check::CheckError;
 pub use fatal::{Inscription, report_fatal_signals};
-pub use instance::{Carried, Kept};
+pub use instance::{Carried, Kept, stateless};
 pub use open::{Image, OpenError, open};
 pub use plugind_abi::boundary::Fault;
 pub use plugind_abi::contract::{Contract, Table};

@@ -59,6 +59,17 @@ pub enum ToEngine {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         running: Option<Running>,
     },
+    /// Follows a plugin no more.
+    Unfollow {
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// Asks which plugins implement a contract; the answers are [`ToClient::Implementing`], now and whenever there are
+    /// more.
+    FollowContract {
+        /// The contract's name.
+        contract: String,
+    },
     /// Asks for one version by number; the answer is a [`Reply::Version`].
     Version {
         /// Comes back in the reply.
@@ -139,6 +150,13 @@ pub enum ToClient {
         /// The lane.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lane: Option<String>,
+    },
+    /// Plugins that implement a contract, besides those that were named before.
+    Implementing {
+        /// The contract's name.
+        contract: String,
+        /// The plugins' names.
+        plugins: Vec<String>,
     },
     /// Versions to swap in together.
     Announce {

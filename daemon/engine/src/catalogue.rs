@@ -50,6 +50,9 @@ pub(crate) struct Version {
     /// Content of the libraries beside it, by name.
     #[serde(default)]
     pub(crate) needed: BTreeMap<String, Digest>,
+    /// The contracts that it says it implements.
+    #[serde(default)]
+    pub(crate) contracts: Vec<String>,
     /// The part of the image that a loader maps.
     pub(crate) mapped: Mapped,
     /// The image's length when all of it is there.
@@ -177,6 +180,14 @@ impl Plugin {
             .collect()
     }
 
+    /// Whether a version that may be opened implements a contract.
+    pub(crate) fn implements(&self, contract: &str) -> bool {
+        self.versions.values().any(|version| {
+            version.progress == Progress::Accepted
+                && version.contracts.iter().any(|other| other == contract)
+        })
+    }
+
     /// By number.
     pub(crate) fn version(&self, number: u64) -> Option<&Arc<Version>> {
         self.versions.get(&number)
@@ -256,6 +267,13 @@ impl Catalogue {
                     refused: None,
                 });
             change(used);
+        }
+    }
+
+    /// A client uses a plugin no more.
+    pub(crate) fn end_use(&mut self, client: ClientId, plugin: &str) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            Arc::make_mut(client).uses.remove(plugin);
         }
     }
 

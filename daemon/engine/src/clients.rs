@@ -1,6 +1,6 @@
 //! What clients ask, and what they acknowledge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plugind_wire::event::{ClientName, Kind, Readers};
 use plugind_wire::message::{
@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) outbox: Outbox,
     /// By plugin.
     pub(crate) follows: BTreeMap<String, Follow>,
+    /// Contracts whose plugins it follows, with those that it was told of.
+    contracts: BTreeMap<String, BTreeSet<String>>,
     /// True once it asked for events.
     pub(crate) subscribed: bool,
 }
@@ -73,6 +75,7 @@ impl Loop {
                 hello,
                 outbox,
                 follows: BTreeMap::new(),
+                contracts: BTreeMap::new(),
                 subscribed: false,
             },
         );
@@ -102,6 +105,18 @@ impl Loop {
                         request,
                     },
                 );
+            }
+            ToEngine::Unfollow { plugin } => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.follows.remove(&plugin);
+                }
+                self.catalogue.end_use(id, &plugin);
+            }
+            ToEngine::FollowContract { contract } => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.contracts.entry(contract).or_default();
+                }
+                self.tell_implementing();
             }
             ToEngine::Open { request, path } => self.open(
                 path,
@@ -182,6 +197,26 @@ impl Loop {
                 .change_use(id, plugin, |used| used.lane = lane);
         }
         self.announce();
+    }
+
+    /// Tells every client that follows a contract of the plugins that implement it and that it does not know yet.
+    pub(crate) fn tell_implementing(&mut self) {
+        for session in self.sessions.values_mut() {
+            for (contract, told) in &mut session.contracts {
+                let plugins = self.catalogue.plugins.iter();
+                let new: Vec<_> = plugins
+                    .filter(|(name, plugin)| !told.contains(*name) && plugin.implements(contract))
+                    .map(|(name, _)| name.clone())
+                    .collect();
+                if !new.is_empty() {
+                    told.extend(new.iter().cloned());
+                    session.outbox.send(ToClient::Implementing {
+                        contract: contract.clone(),
+                        plugins: new,
+                    });
+                }
+            }
+        }
     }
 
     /// Tells every client of the selected versions it follows and has not been told of, each in one message.

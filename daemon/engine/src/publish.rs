@@ -26,6 +26,7 @@ impl Loop {
             .into_iter()
             .map(|probed| self.accept(probed))
             .collect();
+        self.tell_implementing();
         self.announce();
         for id in ids {
             for waiter in self.waiting.remove(&id).unwrap_or_default() {
@@ -57,6 +58,7 @@ impl Loop {
             if !deferred {
                 version.needed = inspected.staged.needed;
             }
+            version.contracts = inspected.manifest.contracts;
             version.shown.warnings = inspected.manifest.warnings;
             version.shown.timings_us = timings;
         });

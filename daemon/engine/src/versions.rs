@@ -265,6 +265,7 @@ impl Loop {
             raw,
             progress: Progress::OnItsWay,
             needed: BTreeMap::new(),
+            contracts: Vec::new(),
             mapped: staged.mapped,
             size: staged.size,
             shown: status::Version {
