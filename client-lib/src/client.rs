@@ -14,7 +14,7 @@ use plugind_wire::status::{Mode, Status};
 
 use crate::builder::Builder;
 use crate::error::ClientError;
-use crate::event::{ClientEvent, Listeners};
+use crate::event::{Events, Listeners};
 use crate::follow::Follow;
 use crate::handle::Handle;
 use crate::instance::{InSync, Instance, Moved, Outcome};
@@ -411,7 +411,7 @@ impl Client {
 
     /// What happens in this client from now on. A listener that lags by more than 1,024 events loses some and is told
     /// how many.
-    pub fn events(&self) -> Receiver<ClientEvent> {
+    pub fn events(&self) -> Events {
         self.inner.listeners.add()
     }
 

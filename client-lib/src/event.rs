@@ -40,6 +40,9 @@ pub enum ClientEvent {
     },
 }
 
+/// What happens in a client, for one listener.
+pub type Events = Receiver<ClientEvent>;
+
 /// Everybody who listens.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
@@ -53,7 +56,7 @@ struct Listener {
 }
 
 impl Listeners {
-    pub(crate) fn add(&self) -> Receiver<ClientEvent> {
+    pub(crate) fn add(&self) -> Events {
         let (to, from) = bounded(WAITING);
         self.lock().push(Listener { to, lost: 0 });
         from

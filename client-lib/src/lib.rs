@@ -54,7 +54,7 @@ mod view;
 pub use builder::Builder;
 pub use client::Client;
 pub use error::ClientError;
-pub use event::ClientEvent;
+pub use event::{ClientEvent, Events};
 pub use follow::{Change, Follow};
 pub use handle::{At, Handle};
 pub use instance::{InSync, Instance, Outcome};

@@ -1,4 +1,4 @@
-//! Builds the plugin: at the start, and whenever one of its sources is saved.
+//! Builds the plugins: at the start, and whenever one of their sources is saved.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 /// How often the times of a handful of source files are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Where the plugin is built, and how the last build went.
+/// Where the plugins are built, and how the last build went.
 pub(crate) struct Build {
     folder: PathBuf,
     problem: Arc<Mutex<Option<String>>>,
@@ -26,11 +26,11 @@ struct Recipe {
     manifest: PathBuf,
     folder: PathBuf,
     profile: String,
-    sources: [PathBuf; 2],
+    sources: [PathBuf; 3],
 }
 
 impl Build {
-    /// Builds the plugin, unless that is left to the user, and goes on watching its sources.
+    /// Builds the plugins, unless that is left to the user, and goes on watching their sources.
     pub(crate) fn start(by_hand: bool) -> Result<Self> {
         let recipe = Recipe::new()?;
         let build = Self {
@@ -40,12 +40,12 @@ impl Build {
         if by_hand {
             return Ok(build);
         }
-        eprintln!("demo-game: building the plugin");
+        eprintln!("demo-game: building the plugins");
         // Taken before the build, so that what is saved while it runs is built next.
         let seen = recipe.times();
         if let Some(problem) = recipe.run()? {
             eprintln!(
-                "demo-game: the plugin does not build ({problem}); the last good version plays, if there is one"
+                "demo-game: the plugins do not build ({problem}); the last good versions play, if there are any"
             );
             build.set(Some(problem));
         }
@@ -56,7 +56,7 @@ impl Build {
         Ok(build)
     }
 
-    /// The folder that the plugin is built into.
+    /// The folder that the plugins are built into.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -103,10 +103,10 @@ impl Recipe {
         };
         let own = Path::new(env!("CARGO_MANIFEST_DIR"));
         Ok(Self {
-            manifest: own.join("logic/Cargo.toml"),
+            manifest: own.join("Cargo.toml"),
             folder: folder.to_owned(),
             profile: profile.to_owned(),
-            sources: [own.join("logic"), own.join("api")],
+            sources: ["logic", "effects", "api"].map(|plugin| own.join(plugin)),
         })
     }
 
@@ -125,6 +125,8 @@ impl Recipe {
                 "--color=always",
                 "--profile",
                 &self.profile,
+                "--package=breakout",
+                "--package=sparks",
                 "--manifest-path",
             ])
             .arg(&self.manifest)

@@ -1,17 +1,28 @@
-//! The game in this program: the plugin's instance, the picture, and what to say about versions.
+//! The game in this program: the plugins' instances, the picture, and what to say about versions.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use demo_api::{Frame, Game, HEIGHT, Input, WIDTH};
-use plugind_client::{Client, Instance, Outcome};
+use demo_api::{Effect, Engine, EngineRef, Frame, Game, HEIGHT, Input, WIDTH};
+use plugind_client::{Change, Client, ClientEvent, Events, Follow, Instance, Outcome};
 
 use crate::build::Build;
+
+/// Where bricks broke during one frame.
+struct Broken(Vec<(f32, f32)>);
+
+impl Engine for Broken {
+    fn brick_broke(&mut self, x: f32, y: f32) {
+        self.0.push((x, y));
+    }
+}
 
 /// A running game.
 pub(crate) struct Play {
     client: Client,
+    events: Events,
     game: Instance<dyn Game>,
+    effects: Follow<dyn Effect>,
     build: Build,
     pixels: Vec<u32>,
     frame: u64,
@@ -25,12 +36,16 @@ impl Play {
     /// Follows the plugin and has it make a game.
     pub(crate) fn start(build: Build) -> Result<Self> {
         let client = Client::watch(build.folder())?;
+        let events = client.events();
         let game = client
             .start::<dyn Game>("breakout")
             .context("the game cannot start")?;
+        let effects = client.follow::<dyn Effect>()?;
         Ok(Self {
             client,
+            events,
             game,
+            effects,
             build,
             pixels: vec![0; WIDTH * HEIGHT],
             frame: 0,
@@ -43,9 +58,24 @@ impl Play {
     pub(crate) fn step(&mut self, input: &Input) {
         self.frame += 1;
         let started = Instant::now();
-        let [outcome] = self.client.sync([&mut self.game]);
+        let [game, effects] = self.client.sync([&mut self.game, &mut self.effects]);
+        self.look_at_game(game, started);
+        if let Outcome::Followed(changes) = effects {
+            changes
+                .into_iter()
+                .for_each(|change| self.look_at_effect(change));
+        }
+        while let Ok(event) = self.events.try_recv() {
+            if let ClientEvent::Refused { version, reason } = event {
+                self.tell(format!("{version} is not used: {reason}"));
+            }
+        }
+        self.update(input);
+        self.draw();
+    }
+
+    fn look_at_game(&mut self, outcome: Outcome, started: Instant) {
         match outcome {
-            Outcome::UpToDate => {}
             Outcome::Swapped { from, to } => {
                 self.took = started.elapsed();
                 self.fault = None;
@@ -59,15 +89,54 @@ impl Play {
             }
             _ => {}
         }
-        if let Err(fault) = self.game.update(input) {
+    }
+
+    fn look_at_effect(&mut self, change: Change) {
+        match change {
+            Change::Added { version } => {
+                eprintln!("demo-game: {version} joined at frame {}", self.frame);
+            }
+            Change::Swapped { to, .. } => {
+                eprintln!("demo-game: {to} took over at frame {}", self.frame);
+            }
+            Change::Kept { from, reason } => self.tell(format!("{from} is not used: {reason}")),
+            Change::Refused { version, reason } => {
+                self.tell(format!("{version} is not used: {reason}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// The rules. What they call reaches the effects.
+    fn update(&mut self, input: &Input) {
+        let mut broken = Broken(Vec::new());
+        if let Err(fault) = self.game.update(input, &mut EngineRef::new(&mut broken)) {
             self.tell(fault.to_string());
         }
+        for (x, y) in broken.0 {
+            let effects = self.effects.iter_mut();
+            let faults: Vec<_> = effects
+                .filter_map(|(_, effect)| effect.brick_broke(x, y).err())
+                .collect();
+            faults
+                .into_iter()
+                .for_each(|fault| self.tell(fault.to_string()));
+        }
+    }
+
+    /// The picture.
+    fn draw(&mut self) {
         let mut frame = Frame {
             pixels: &mut self.pixels,
         };
-        if let Err(fault) = self.game.draw(&mut frame) {
-            self.tell(fault.to_string());
+        let mut faults = Vec::new();
+        faults.extend(self.game.draw(&mut frame).err());
+        for (_, effect) in self.effects.iter_mut() {
+            faults.extend(effect.apply(&mut frame).err());
         }
+        faults
+            .into_iter()
+            .for_each(|fault| self.tell(fault.to_string()));
     }
 
     fn tell(&mut self, what: String) {

@@ -4,7 +4,7 @@
 //! The host is the real one; the plugin is built from a copy of the game's sources, which the tests edit.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ impl Game {
         fs::create_dir_all(target.join("debug")).expect("a folder");
         let original = workspace().join("demo-game/logic");
         fs::copy(original.join("src/lib.rs"), sources.join("src/lib.rs")).expect("the source");
-        fs::write(sources.join("Cargo.toml"), manifest()).expect("the manifest");
+        fs::write(sources.join("Cargo.toml"), manifest("logic")).expect("the manifest");
         // The host follows the lane it lies in. By another process: see the suite of bad places.
         run(Command::new("cp")
             .arg(demo_game())
@@ -55,12 +55,26 @@ impl Game {
         fs::write(path, source.replace(from, to)).expect("the source");
     }
 
+    /// Builds the effects, which the game knows nothing of until then.
+    fn build_effects(&self) {
+        let sources = self.home.work().join("effects");
+        fs::create_dir_all(sources.join("src")).expect("a folder");
+        let original = workspace().join("demo-game/effects/src/lib.rs");
+        fs::copy(original, sources.join("src/lib.rs")).expect("the source");
+        fs::write(sources.join("Cargo.toml"), manifest("effects")).expect("the manifest");
+        self.build_in(&sources);
+    }
+
     fn build(&self) {
+        self.build_in(&self.sources);
+    }
+
+    fn build_in(&self, sources: &Path) {
         let mut cargo = self.home.command(env!("CARGO"));
         cargo
             .args(["build", "--quiet", "--offline", "--target-dir"])
             .arg(&self.target)
-            .current_dir(&self.sources);
+            .current_dir(sources);
         run(&mut cargo);
     }
 
@@ -100,10 +114,11 @@ impl Game {
     }
 }
 
-/// The plugin's manifest, as it is but for the paths.
-fn manifest() -> String {
+/// A plugin's manifest, as it is but for the paths.
+fn manifest(plugin: &str) -> String {
     let root = workspace();
-    let text = fs::read_to_string(root.join("demo-game/logic/Cargo.toml")).expect("the manifest");
+    let manifest = root.join("demo-game").join(plugin).join("Cargo.toml");
+    let text = fs::read_to_string(manifest).expect("the manifest");
     let path = |to: &str| format!("{{ path = {:?} }}", root.join(to).display().to_string());
     let mut manifest = text.replace("{ path = \"../api\" }", &path("demo-game/api"));
     for (name, folder) in [("abi", "abi"), ("macros", "macros"), ("plugin", "plugin")] {
@@ -360,4 +375,36 @@ fn a_panic_ends_a_call_and_not_the_game() {
     game.build();
     playing.first_of(3);
     assert_unbroken(&playing.lines());
+}
+
+#[test]
+fn effects_join_a_running_game() {
+    let game = Game::new();
+    game.build();
+    let playing = game.start();
+    playing.wait("some frames", || (playing.lines().len() > 10).then_some(()));
+    game.build_effects();
+    playing.says(&["sparks v1 joined at frame "]);
+    // Once a brick breaks there is more to see than without them, and nothing else is different.
+    let score = playing.lines().last().map_or(0, |line| line.score);
+    playing.wait("a broken brick", || {
+        playing.lines().into_iter().find(|line| line.score > score)
+    });
+    playing.wait("some frames after it", || {
+        let lines = playing.lines();
+        let broken = lines.iter().position(|line| line.score > score)?;
+        (lines.len() > broken + 10).then_some(())
+    });
+    let played = playing.lines();
+    drop(playing);
+    fs::remove_file(game.target.join("debug/libsparks.so")).expect("what was built");
+    let plain = game.play(played.len() as u64);
+    assert_unbroken(&played);
+    let broken = played
+        .iter()
+        .position(|line| line.score > score)
+        .expect("as waited for");
+    assert_ne!(pictures(&played[broken..]), pictures(&plain[broken..]));
+    let scores = |lines: &[Line]| -> Vec<_> { lines.iter().map(|line| line.score).collect() };
+    assert_eq!(scores(&played), scores(&plain));
 }

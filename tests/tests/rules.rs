@@ -12,7 +12,7 @@ use plugind_tests::{Home, modules, run, rust_files, tokens};
 use serde_json::Value;
 
 /// Who may depend on whom inside the workspace. Suites may use what users use.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("plugind-abi", &[]),
     ("plugind-wire", &[]),
     ("plugind-macros", &[]),
@@ -40,6 +40,15 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("demo-api", &["plugind-abi", "plugind-macros"]),
     (
         "breakout",
+        &[
+            "demo-api",
+            "plugind-abi",
+            "plugind-macros",
+            "plugind-plugin",
+        ],
+    ),
+    (
+        "sparks",
         &[
             "demo-api",
             "plugind-abi",
@@ -246,7 +255,7 @@ fn an_arrow_broken_in_a_manifest_is_seen() {
 
 #[test]
 fn a_plugin_drags_nothing_of_the_host_along() {
-    for plugin in ["plugind-plugin", "breakout", "demo-api"] {
+    for plugin in ["plugind-plugin", "breakout", "sparks", "demo-api"] {
         let args = [
             "tree",
             "--locked",

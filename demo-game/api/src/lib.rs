@@ -1,7 +1,7 @@
 //! What the demo's host and its plugin agree on: compiled by both.
 #![forbid(unsafe_code)]
 
-use plugind_macros::{StableType, contract};
+use plugind_macros::{StableType, contract, host};
 
 /// The picture's width in pixels.
 pub const WIDTH: usize = 320;
@@ -36,6 +36,13 @@ impl Frame<'_> {
     }
 }
 
+/// What the program offers the game.
+#[host]
+pub trait Engine {
+    /// A brick broke here; whatever effects there are hear of it.
+    fn brick_broke(&mut self, x: f32, y: f32);
+}
+
 /// The game's rules and looks; the state lives on over a reload.
 #[contract]
 pub trait Game {
@@ -44,9 +51,22 @@ pub trait Game {
     /// A new game.
     fn start() -> Self::State;
     /// One frame, a sixtieth of a second.
-    fn update(state: &mut Self::State, input: &Input);
+    fn update(state: &mut Self::State, input: &Input, engine: &mut EngineRef<'_>);
     /// Draws what is there now.
     fn draw(state: &Self::State, frame: &mut Frame<'_>);
     /// Bricks broken so far.
     fn score(state: &Self::State) -> u32;
+}
+
+/// Something to look at, drawn over the game. Every plugin that implements it joins in.
+#[contract]
+pub trait Effect {
+    /// Everything that must live from frame to frame.
+    type State;
+    /// Nothing to see yet.
+    fn start() -> Self::State;
+    /// A brick broke.
+    fn brick_broke(state: &mut Self::State, x: f32, y: f32);
+    /// One frame on, and draws.
+    fn apply(state: &mut Self::State, frame: &mut Frame<'_>);
 }

@@ -1,7 +1,7 @@
 //! Breakout. Change a number or a colour, save, and the running game follows; score, ball and bricks go on.
 #![forbid(unsafe_code)]
 
-use demo_api::{Frame, Game, HEIGHT, Input, WIDTH};
+use demo_api::{EngineRef, Frame, Game, HEIGHT, Input, WIDTH};
 use plugind_macros::{StableType, plugin};
 
 const BALL_COLOUR: u32 = 0x00ff_d166;
@@ -49,11 +49,13 @@ impl Game for Breakout {
         }
     }
 
-    fn update(world: &mut World, input: &Input) {
+    fn update(world: &mut World, input: &Input, engine: &mut EngineRef<'_>) {
         let way = f32::from(u8::from(input.right)) - f32::from(u8::from(input.left));
         world.paddle = (world.paddle + way * PADDLE_SPEED).clamp(0.0, WIDTH as f32 - PADDLE_WIDTH);
         world.move_ball();
-        world.break_brick();
+        if let Some([x, y]) = world.break_brick() {
+            engine.brick_broke(x, y);
+        }
         if world.bricks.iter().flatten().all(|brick| !brick) {
             world.bricks = [[true; COLUMNS]; ROWS];
         }
@@ -122,7 +124,8 @@ impl World {
         }
     }
 
-    fn break_brick(&mut self) {
+    /// Where a brick broke, if one did.
+    fn break_brick(&mut self) -> Option<[f32; 2]> {
         let [x, y] = [
             self.ball[0] + BALL_SIZE / 2.0,
             self.ball[1] + BALL_SIZE / 2.0,
@@ -130,17 +133,17 @@ impl World {
         let row = (y - BRICKS_TOP) / BRICK_HEIGHT;
         let column = x / BRICK_WIDTH;
         if row < 0.0 || column < 0.0 {
-            return;
+            return None;
         }
         let brick = self
             .bricks
             .get_mut(row as usize)
-            .and_then(|bricks| bricks.get_mut(column as usize));
-        if let Some(brick) = brick
-            && std::mem::take(brick)
-        {
-            self.score += 1;
-            self.direction[1] = -self.direction[1];
+            .and_then(|bricks| bricks.get_mut(column as usize))?;
+        if !std::mem::take(brick) {
+            return None;
         }
+        self.score += 1;
+        self.direction[1] = -self.direction[1];
+        Some([x, y])
     }
 }
