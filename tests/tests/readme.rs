@@ -32,6 +32,21 @@ fn every_command_of_the_readme_works_in_an_empty_folder() {
         let block = block.replace("cargo test --workspace\n", "");
         shell.run(&block);
         ran += block.lines().count();
+        if block.contains("cargo run -p host") {
+            let lines = block.lines().count();
+            assert!(lines <= 60, "one's own three crates take {lines} lines");
+            shell.wait_for_output("-p host", "3 from counter v1");
+        }
+        if block.contains("+= 10") {
+            let counted = counted(&shell.wait_for_output("-p host", "from counter v2"));
+            let first = counted.iter().position(|(_, version)| *version == 2);
+            let first = first.expect("as waited for");
+            assert_eq!(
+                counted[first].0,
+                counted[first - 1].0 + 10,
+                "the state goes on"
+            );
+        }
         if block.contains("--watch") {
             shell.wait_for_output("--watch", "42\thello v1\t");
         }
@@ -161,7 +176,16 @@ impl Drop for Shell<'_> {
 
 fn runs_on(block: &str) -> bool {
     let last = block.lines().last().unwrap_or_default();
-    last == "plugind watch" || last.ends_with("--watch")
+    ["plugind watch", "cargo run -p host"].contains(&last) || last.ends_with("--watch")
+}
+
+/// What the host printed: the count and the version.
+fn counted(output: &str) -> Vec<(u32, u64)> {
+    let lines = output.lines().filter_map(|line| {
+        let (count, version) = line.split_once(" from counter v")?;
+        Some((count.parse().ok()?, version.parse().ok()?))
+    });
+    lines.collect()
 }
 
 fn shell_blocks(readme: &str) -> Vec<String> {
