@@ -180,6 +180,8 @@ fn an_image_becomes_a_whole_copy_while_it_is_used() {
     });
     assert!(fs::read(&image).expect("the image") == wanted);
     let inode = image.metadata().expect("the image").ino();
+    let built = built.artifact.metadata().expect("the artifact").ino();
+    assert_ne!(inode, built, "a copy");
     assert!(
         mapped(&home, call.pid())
             .iter()

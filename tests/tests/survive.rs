@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use plugind_tests::{
-    Call, Daemon, Home, Process, answers, cc, cc_plugin, end_of_last_load, ended, replace, until,
+    Call, CargoProject, Daemon, Home, Process, answers, cc, cc_plugin, end_of_last_load, ended,
+    replace, until,
 };
 use plugind_wire::event::{Event, Kind};
 use plugind_wire::status::{Mode, Status};
@@ -398,14 +399,10 @@ fn ends_and_what_is_left_of_them() {
 #[test]
 fn an_image_that_a_killed_daemon_left_cut_is_mended() {
     let home = Home::new();
-    let built = cc_plugin(&home.build(), "x", &answers(1, 0));
-    let mut artifact = fs::read(&built).expect("the plugin");
+    let project = CargoProject::new(&home.work().join("project"), "x");
+    let artifact = fs::read(project.build().artifact).expect("the plugin");
     let mapped = end_of_last_load(&artifact);
-    // As much again as debug information would be.
-    artifact.resize(1 << 20, 7);
-    fs::write(&built, &artifact).expect("the plugin");
-    let folder = folder(&home);
-    replace(&built, &folder.join("libx.so"));
+    let folder = project.target();
     let mut daemon = Daemon::watch(&home, &folder, &[]);
     daemon.wait_version(Kind::Published, "x", 1);
     let image = daemon.status().plugins[0].versions[0].image.clone();
@@ -425,4 +422,27 @@ fn an_image_that_a_killed_daemon_left_cut_is_mended() {
         (fs::read(&image).ok()? == artifact).then_some(())
     });
     assert_eq!(Call::once(&home, "x", "answer").result, 1);
+}
+
+#[test]
+fn a_number_is_not_given_again_although_the_store_is_gone() {
+    let home = Home::new();
+    deliver(&home, 1);
+    let mut daemon = Daemon::watch(&home, &folder(&home), &[]);
+    let call = Call::watch(&home, "x", "answer");
+    call.wait_result(1);
+    for state in fs::read_dir(home.state())
+        .expect("the state directories")
+        .flatten()
+    {
+        fs::remove_dir_all(state.path().join("store")).expect("somebody makes room");
+    }
+    daemon.kill9();
+    deliver(&home, 2);
+    let _daemon = Daemon::watch(&home, &folder(&home), &[]);
+    assert_eq!(
+        call.wait_result(2).line.version,
+        2,
+        "the client goes on with the new build"
+    );
 }

@@ -58,7 +58,8 @@ pub struct Elf {
     pub mapped_bytes: u64,
     /// Where the part of the file ends that a loader reads or maps: after the headers and the segments, and the page
     /// that the last of them ends in. What comes behind it, such as debug information, is for other tools. At most the
-    /// file's length; all of it where the program headers do not tell.
+    /// file's length; all of it where the program headers do not tell, and where something was appended that the section
+    /// headers do not know.
     pub mapped_end: u64,
 }
 

@@ -33,17 +33,18 @@
 //! Of a debug build the loader maps a tenth; the rest is for debuggers and backtraces, and writing it would take longer
 //! than everything else between a finished file and new code. So the artifact is read and hashed whole, the part up to
 //! the end of its last segment is written to the image, and that goes on to inspect, publish and open; the rest is
-//! added to the same inode meanwhile. An announcement has two digests: of the content, by which versions are known, and
-//! of the mapped part, which a client checks before it opens the image. Rest and mapped part share no page, so nothing
-//! that is mapped ever changes. If plugind is killed in between, the next scan of the same artifact mends the image; if
-//! the disk is full, `status` warns that this version's panics show no lines.
+//! added to the same inode by a thread of its own, for which nothing waits. An announcement has two digests: of the
+//! content, by which versions are known, and of the mapped part, which a client checks before it opens the image. Rest
+//! and mapped part share no page, so nothing that is mapped ever changes. A file with bytes that its section headers do
+//! not know is copied whole first, because a plugin may look for them in its own file.
+//!
+//! If plugind ends in between, or the disk is full, the version says in `status` that its panics show no lines, and the
+//! next copy of the same content takes the image's place.
 //!
 //! # Numbers and records
 //!
-//! A number is given when a copy is staged: one rename makes the copy's directory the directory of that number, so the
-//! number is on disk before it is used. What became of a version is a record beside its directory, so a restart reads
-//! what it needs from the store: `state.json` holds only the directory's random id and the last numbers as of the last
-//! start, whatever the number of versions.
+//! A number is given when a copy is staged, and is on disk before it is used: a line at the end of a file, which a
+//! restart takes into `state.json`. What became of a version is a record beside its directory in the store.
 //!
 //! An artifact is `unchanged` when its content is that of the newest version, not rejected, that came from the same
 //! path. Any other content is a new version, also one that was seen before: it must start with statics of its own.

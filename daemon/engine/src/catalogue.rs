@@ -227,6 +227,16 @@ impl Catalogue {
             .insert(version.shown.version, Arc::new(version));
     }
 
+    /// The versions whose image lacks its rest.
+    pub(crate) fn cut(&self) -> Vec<VersionId> {
+        let versions = self.plugins.values();
+        versions
+            .flat_map(|plugin| plugin.versions.values())
+            .filter(|version| version.progress != Progress::Rejected && version.is_cut())
+            .map(|version| version.id())
+            .collect()
+    }
+
     /// Changes a version's record.
     pub(crate) fn change(&mut self, id: &VersionId, change: impl FnOnce(&mut Version)) {
         let version = self

@@ -182,7 +182,16 @@ impl Loop {
             lanes::lane_of(executable, folder.as_deref().ok()?)
         };
         let lane = lane.or_else(own_lane).or(newest_lane);
-        let running = running.filter(|running| running.state == self.hello.state);
+        // A number means nothing by itself where the state directory was tampered with.
+        let running = running.filter(|running| {
+            let id = VersionId {
+                plugin: plugin.to_owned(),
+                number: running.number,
+            };
+            let known = self.catalogue.version(&id);
+            running.state == self.hello.state
+                && known.is_some_and(|version| version.shown.digest == running.digest)
+        });
         let follow = Follow {
             lane: lane.clone(),
             announced: running.as_ref().map(|running| running.number),

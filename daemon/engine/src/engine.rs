@@ -3,7 +3,7 @@
 //! What it owns it alone changes. What happened at the same moment is taken in together before anything is announced,
 //! so that plugins that are ready together are swapped together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,8 +49,9 @@ pub(crate) struct Parts {
 /// Everything the engine's thread knows.
 pub(crate) struct Loop {
     pub(crate) hello: EngineHello,
-    pub(crate) state: State,
+    // Before the state, whose lock keeps other engines out of the store: a field's threads end before the next goes.
     pub(crate) workers: Workers,
+    pub(crate) state: State,
     pub(crate) watch: Watch,
     /// Watched artifacts and how far the newest change of each has come.
     pub(crate) tracked: HashMap<PathBuf, Tracked>,
@@ -62,6 +63,10 @@ pub(crate) struct Loop {
     pub(crate) ready: Vec<Probed>,
     /// Who waits for a version that is on its way.
     pub(crate) waiting: HashMap<VersionId, Vec<Waiter>>,
+    /// Versions whose rest is on its way into the image.
+    pub(crate) resting: HashSet<VersionId>,
+    /// Versions whose image lacks its rest.
+    pub(crate) cut: HashSet<VersionId>,
     pub(crate) catalogue: Catalogue,
     pub(crate) sessions: BTreeMap<ClientId, Session>,
     pub(crate) listener: Option<Listener>,
@@ -90,14 +95,16 @@ impl Loop {
         let found_first = watch.follow(&parts.hello.folder, &parts.state.store());
         Self {
             hello: parts.hello,
-            state: parts.state,
             workers: parts.workers,
+            state: parts.state,
             watch,
             tracked: HashMap::new(),
             opening: HashMap::new(),
             turns: Turns::default(),
             ready: Vec::new(),
             waiting: HashMap::new(),
+            resting: HashSet::new(),
+            cut: HashSet::new(),
             catalogue: Catalogue::default(),
             sessions: BTreeMap::new(),
             listener: parts.events.map(Listener::new),
@@ -215,6 +222,8 @@ impl Loop {
             } else {
                 SAFETY_SCAN
             };
+        self.forget_what_is_gone();
+        self.retry_cut();
         self.compare(layout);
     }
 }

@@ -12,6 +12,7 @@
 //! client. Worker threads copy and examine; each connection has two threads of its own.
 #![deny(unsafe_code)]
 
+mod buffers;
 mod catalogue;
 mod clients;
 mod complete;
@@ -20,12 +21,14 @@ mod events;
 mod inspect;
 mod lanes;
 mod lease;
+mod mend;
 mod needed;
 mod opening;
 mod options;
 mod pid_lock;
 mod probe;
 mod publish;
+mod rest;
 mod server;
 mod settle;
 mod stage;

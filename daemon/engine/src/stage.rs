@@ -5,14 +5,15 @@
 //!
 //! Most of a debug build is what debuggers and backtraces read, and writing it takes longer than all other stages
 //! together. So the part that a loader maps is written first and goes on alone; the [`Rest`] is added to the same inode
-//! while the version is examined and opened. No byte that anybody has mapped is ever touched again. (It is the
+//! once the version has its number, while it is examined and opened. No byte that anybody has mapped is ever touched again. (It is the
 //! directory that is renamed because renaming a file waits for whoever writes it.)
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plugind_loader::elf::{self, Elf, ElfError};
@@ -20,7 +21,9 @@ use plugind_wire::message::Mapped;
 use plugind_wire::{Digest, VersionId};
 use tempfile::TempDir;
 
+use crate::buffers::Buffers;
 use crate::needed;
+use crate::rest::Rest;
 use crate::settle::{Settled, Since};
 use crate::state::{State, WriteError};
 
@@ -34,6 +37,17 @@ pub(crate) enum StageError {
     #[error("plugind panicked over it; please report this, with the file")]
     Panicked,
 }
+
+/// The image of a known version cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("its copy {} cannot be read; build it again", image.display())]
+pub(crate) struct ReviveError {
+    image: PathBuf,
+    source: io::Error,
+}
+
+/// How many bytes may wait to be added to images: a burst of builds must not fill the memory.
+const WAITING: usize = 256 << 20;
 
 /// A copy that has no number yet.
 #[derive(Debug)]
@@ -51,26 +65,8 @@ pub(crate) struct Copied {
     temporary: TempDir,
     /// Below that directory.
     image: PathBuf,
+    rest: Option<Rest>,
     took: Duration,
-}
-
-/// What is to be added to a copy behind its mapped part.
-#[derive(Debug)]
-pub(crate) struct Rest {
-    file: File,
-    from: u64,
-}
-
-impl Rest {
-    /// Adds it, from the bytes that were copied. In pieces, because whoever removes the file waits for the write.
-    pub(crate) fn add(&self, bytes: &[u8]) -> io::Result<()> {
-        const PIECE: usize = 256 << 10;
-        let rest = usize::try_from(self.from).map_or(&[][..], |from| &bytes[from..]);
-        let starts = (self.from..).step_by(PIECE);
-        rest.chunks(PIECE)
-            .zip(starts)
-            .try_for_each(|(piece, at)| self.file.write_all_at(piece, at))
-    }
 }
 
 /// What became of a copy.
@@ -134,14 +130,19 @@ pub(crate) struct Known {
 }
 
 /// A version of this or an earlier run, read again from its image.
-pub(crate) fn revive(known: Known) -> Staged {
+pub(crate) fn revive(known: Known) -> Result<Staged, ReviveError> {
     let now = Instant::now();
     let mut bytes = Vec::new();
-    // The rest may not be there yet. An image that cannot be read gives no bytes, and inspect says that they are no
-    // plugin.
-    let _ = File::open(&known.image)
+    // The rest may not be there yet.
+    let read = File::open(&known.image)
         .and_then(|image| image.take(known.mapped.bytes).read_to_end(&mut bytes));
-    Staged {
+    if let Err(source) = read {
+        return Err(ReviveError {
+            image: known.image,
+            source,
+        });
+    }
+    Ok(Staged {
         needed: BTreeMap::new(),
         own: PathBuf::new(),
         version: known.version,
@@ -154,38 +155,36 @@ pub(crate) fn revive(known: Known) -> Staged {
         heard: now,
         settle: Duration::ZERO,
         stage: Duration::ZERO,
-    }
+    })
 }
 
-/// Copies the mapped part of a settled artifact, after proving that what was read is one state of it.
-///
-/// `bytes` holds the content then, for the rest. Memory that was used before costs no page faults, which for a file of
-/// some megabytes take longer than everything else here.
+/// Copies the mapped part of a settled artifact, after proving that what was read is one state of it. The rest is left
+/// for later, unless more than [`WAITING`] bytes wait already.
 pub(crate) fn copy(
     settled: Settled,
     store: &Path,
-    bytes: &mut Vec<u8>,
-) -> Result<(Copying, Option<Rest>), StageError> {
+    buffers: &Arc<Buffers>,
+) -> Result<Copying, StageError> {
     let started = Instant::now();
     let failed = |source| StageError::Copy {
         store: store.to_owned(),
         source,
     };
-    bytes.clear();
-    (&settled.file).read_to_end(bytes).map_err(failed)?;
+    let mut content = buffers.take();
+    (&settled.file).read_to_end(&mut content).map_err(failed)?;
     let since = settled.since();
     if since != Since::Nothing {
-        let changed = Copying::Changed {
+        return Ok(Copying::Changed {
             heard: settled.heard,
             content: since == Since::Written,
-        };
-        return Ok((changed, None));
+        });
     }
-    let elf = elf::read(bytes);
-    let size = bytes.len() as u64;
+    let elf = elf::read(&content);
+    let size = content.len() as u64;
     // What is no plugin is kept whole until inspect has said so.
     let end = elf.as_ref().map_or(size, |elf| elf.mapped_end.min(size));
-    let first = usize::try_from(end).map_or(&bytes[..], |end| &bytes[..end]);
+    let first = usize::try_from(end).map_or(&content[..], |end| &content[..end]);
+    let whole = buffers.held().saturating_add(content.len()) > WAITING;
     // Somebody may have removed the store to free its space.
     fs::create_dir_all(store).map_err(failed)?;
     let temporary = tempfile::Builder::new()
@@ -197,39 +196,47 @@ pub(crate) fn copy(
     let image = room.join(settled.path.file_name().unwrap_or("plugin.so".as_ref()));
     fs::create_dir_all(temporary.path().join(room)).map_err(failed)?;
     let mut file = File::create_new(temporary.path().join(&image)).map_err(failed)?;
-    file.write_all(first).map_err(failed)?;
+    file.write_all(if whole { &content } else { first })
+        .map_err(failed)?;
     file.set_permissions(Permissions::from_mode(0o400))
         .map_err(failed)?;
-    let mapped = Mapped {
-        bytes: end,
-        digest: Digest::of(first),
-    };
-    let copied = Copied {
-        digest: Digest::of(bytes),
+    let (mapped, digest) = (
+        Mapped {
+            bytes: end,
+            digest: Digest::of(first),
+        },
+        Digest::of(&content),
+    );
+    let rest = (!whole && end < size).then(|| Rest::new(file, end, content));
+    Ok(Copying::Done(Box::new(Copied {
+        digest,
         mapped,
         size,
         elf,
         settled,
         temporary,
         image,
+        rest,
         took: started.elapsed(),
-    };
-    let rest = (end < size).then_some(Rest { file, from: end });
-    Ok((Copying::Done(Box::new(copied)), rest))
+    })))
 }
 
 impl Copied {
-    /// Takes the place of an image of the same content that lacks its rest.
-    pub(crate) fn mend(self, image: &Path) -> io::Result<()> {
-        fs::rename(self.temporary.path().join(self.image), image)
+    /// The rest, the directory, and the copy below it.
+    pub(crate) fn into_parts(self) -> (Option<Rest>, TempDir, PathBuf) {
+        (self.rest, self.temporary, self.image)
     }
 }
 
-/// Gives a copy its number and its place.
-pub(crate) fn place(copied: Copied, plugin: &str, state: &mut State) -> Result<Staged, StageError> {
+/// Gives a copy its number and its place; what is left of it is the rest.
+pub(crate) fn place(
+    copied: Copied,
+    plugin: &str,
+    state: &mut State,
+) -> Result<(Staged, Option<Rest>), StageError> {
     let started = Instant::now();
     let (version, own) = state.next(plugin, &copied.digest, copied.temporary)?;
-    Ok(Staged {
+    let staged = Staged {
         needed: BTreeMap::new(),
         version,
         digest: copied.digest,
@@ -242,5 +249,6 @@ pub(crate) fn place(copied: Copied, plugin: &str, state: &mut State) -> Result<S
         heard: copied.settled.heard,
         settle: copied.settled.took,
         stage: copied.took + started.elapsed(),
-    })
+    };
+    Ok((staged, copied.rest))
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! <state>/lock                                held while an engine uses the directory
 //! <state>/state.json                          id, and the last number per plugin's folder, as of the last start
+//! <state>/numbers                             the numbers given since, a line each
 //! <state>/store/<id>/tmp*                         files and directories in the making
 //! <state>/store/<id>/<plugin>/<n>-<digest>/       a version's own directory: the image, links to what it needs
 //! <state>/store/<id>/<plugin>/<n>-<digest>.json   the version's record, written when it was accepted or rejected
@@ -13,14 +14,14 @@
 //! The id is part of every path: the loader knows libraries by name, so a name that was given once must never stand for
 //! another image, also after somebody removed `state.json` and the numbers began anew.
 //!
-//! A number is taken by putting the version's directory in its place, so it is on disk before it is used; at the next start the
-//! highest one found goes into `state.json` before anything is cleared away. A kill at any instant leaves no number to
-//! be given twice. The machine losing power is not guarded against. (Replacing a file for every number would do as
-//! well, but ext4 starts to write a replaced file's blocks at once, and on a busy disk that takes 20 to 250 ms.)
+//! A number is on disk before it is used, by one small write at the end of a file, so a kill at any instant leaves no
+//! number to be given twice. The machine losing power is not guarded against. (Replacing `state.json` for every number
+//! would do as well, but ext4 starts to write a replaced file's blocks at once, and on a busy disk that takes 20 to
+//! 250 ms.)
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use plugind_wire::place::{PlaceError, private_dir};
@@ -32,13 +33,15 @@ use crate::StartError;
 use crate::pid_lock;
 
 /// The layout of `state.json` and of the records.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// The state directory of one engine.
 #[derive(Debug)]
 pub(crate) struct State {
     dir: PathBuf,
     numbers: Numbers,
+    /// What was given since `numbers` was saved.
+    given: File,
     _lock: File,
 }
 
@@ -48,6 +51,39 @@ struct Numbers {
     id: String,
     /// By the plugin's folder in the store.
     last: BTreeMap<String, u64>,
+}
+
+impl Numbers {
+    fn read(path: &Path) -> Result<Option<Self>, StartError> {
+        match read_json::<Self>(path) {
+            Ok(Some(numbers)) if numbers.schema != SCHEMA => Err(StartError::StateSchema {
+                path: path.to_owned(),
+                found: numbers.schema,
+                expected: SCHEMA,
+            }),
+            Ok(numbers) => Ok(numbers),
+            Err(source) => Err(StartError::StateUnreadable {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Takes in lines of a folder and a number each; true if there was one.
+    fn add(&mut self, given: &File) -> io::Result<bool> {
+        let mut any = false;
+        for line in BufReader::new(given).lines() {
+            let line = line?;
+            any = true;
+            if let Some((folder, number)) = line.split_once(' ')
+                && let Ok(number) = number.parse::<u64>()
+            {
+                let last = self.last.entry(folder.to_owned()).or_default();
+                *last = number.max(*last);
+            }
+        }
+        Ok(any)
+    }
 }
 
 /// A failure to keep the books; the version at hand is rejected, what serves goes on.
@@ -84,31 +120,39 @@ impl State {
                 pid,
             })?;
         refuse_noexec(dir)?;
-        let path = dir.join("state.json");
-        let numbers = match read_json::<Numbers>(&path) {
-            Ok(Some(numbers)) if numbers.schema == SCHEMA => numbers,
-            Ok(Some(numbers)) => {
-                return Err(StartError::StateSchema {
-                    path,
-                    found: numbers.schema,
-                    expected: SCHEMA,
-                });
-            }
-            Ok(None) => Numbers {
+        let saved = Numbers::read(&dir.join("state.json"))?;
+        let is_new = saved.is_none();
+        let mut numbers = match saved {
+            Some(numbers) => numbers,
+            None => Numbers {
                 schema: SCHEMA,
                 id: random_id()?,
                 last: BTreeMap::new(),
             },
-            Err(source) => return Err(StartError::StateUnreadable { path, source }),
         };
-        let mut state = Self {
+        let given = dir.join("numbers");
+        if is_new {
+            // Those of another id.
+            remove_if_there(&given).map_err(failed)?;
+        }
+        let given = File::options()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(given)
+            .map_err(failed)?;
+        let has_more = numbers.add(&given).map_err(failed)?;
+        let state = Self {
             dir: dir.to_owned(),
             numbers,
+            given,
             _lock: lock,
         };
         fs::create_dir_all(state.store()).map_err(failed)?;
-        state.count().map_err(failed)?;
-        state.save().map_err(|error| failed(error.source))?;
+        if is_new || has_more {
+            state.save().map_err(|error| failed(error.source))?;
+            state.given.set_len(0).map_err(failed)?;
+        }
         remove_leftovers(&state.store()).map_err(failed)?;
         Ok(state)
     }
@@ -123,37 +167,25 @@ impl State {
         self.dir.join("store").join(&self.numbers.id)
     }
 
-    /// Finds the numbers that were given since `state.json` was written.
-    fn count(&mut self) -> io::Result<()> {
-        for folder in fs::read_dir(self.store())?.flatten() {
-            let name = folder.file_name().to_string_lossy().into_owned();
-            if !name.starts_with("p-") {
-                continue;
-            }
-            let given = fs::read_dir(folder.path())?.flatten().filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                name.split_once('-')?.0.parse::<u64>().ok()
-            });
-            let newest = given.max().unwrap_or(0);
-            let last = self.numbers.last.entry(name).or_default();
-            *last = newest.max(*last);
-        }
-        Ok(())
-    }
-
-    /// Gives the plugin's next number, by making `made` the directory that the version of this content has to itself.
+    /// Gives the plugin's next number, and makes `made` the directory that the version of this content has to itself.
     pub(crate) fn next(
         &mut self,
         plugin: &str,
         digest: &Digest,
         made: TempDir,
     ) -> Result<(VersionId, PathBuf), WriteError> {
-        let last = self.numbers.last.entry(plugin_dir(plugin)).or_default();
+        let folder = plugin_dir(plugin);
+        let last = self.numbers.last.entry(folder.clone()).or_default();
         *last += 1;
         let version = VersionId {
             plugin: plugin.to_owned(),
             number: *last,
         };
+        let line = format!("{folder} {}\n", version.number);
+        append(&mut self.given, &line).map_err(|source| WriteError {
+            path: self.dir.join("numbers"),
+            source,
+        })?;
         let own = self.version_dir(&version, digest);
         let folder = own.parent().unwrap_or(&own);
         fs::create_dir_all(folder)
@@ -272,6 +304,23 @@ fn remove_leftovers(store: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Adds a line whole or, on a full disk, not at all.
+fn append(file: &mut File, line: &str) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    let written = file.write_all(line.as_bytes());
+    if written.is_err() {
+        file.set_len(before)?;
+    }
+    written
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {

@@ -292,6 +292,31 @@ impl Loop {
             .is_some_and(|tracked| std::mem::take(&mut tracked.confirmed))
     }
 
+    /// Has the same file copied once more, which is no news by itself.
+    pub(crate) fn confirm(&mut self, path: &Path) {
+        if let Some(tracked) = self.tracked.get_mut(path)
+            && matches!(tracked.phase, Phase::Idle)
+        {
+            tracked.settling(path, Instant::now());
+            tracked.confirming = true;
+        }
+    }
+
+    /// Artifacts whose newest image somebody removed are copied again.
+    pub(crate) fn forget_what_is_gone(&mut self) {
+        for (path, tracked) in &mut self.tracked {
+            let plugin = self
+                .catalogue
+                .artifacts
+                .get(path)
+                .and_then(|artifact| self.catalogue.plugins.get(artifact.plugin.as_ref()?));
+            let newest = plugin.and_then(|plugin| plugin.newest_from(path));
+            if newest.is_some_and(|newest| !newest.shown.image.exists()) {
+                tracked.settled = None;
+            }
+        }
+    }
+
     /// The copy could not be used: the same file is tried again at the next scan.
     pub(crate) fn forget_copy(&mut self, path: &Path) {
         if let Some(tracked) = self.tracked.get_mut(path) {

@@ -100,6 +100,7 @@ impl Loop {
             }
             self.catalogue.put(version);
         }
+        self.note_cut_of_earlier_runs();
     }
 
     /// Takes in a worker's result.
@@ -121,13 +122,7 @@ impl Loop {
                 };
                 self.copied_all(free);
             }
-            Finished::Cut(path, error) => {
-                let (path, store) = (path.display(), self.state.store());
-                self.warn(&format!(
-                    "the copy of {path} has no debug information, so its panics show no lines: {error}; make room in {}",
-                    store.display()
-                ));
-            }
+            Finished::Rested(version, result) => self.rested(&version, result),
             Finished::Inspected(inspected) => self.defer(*inspected),
             Finished::Probed(probed) => self.ready.push(*probed),
             Finished::Rejected(rejected) => {
@@ -204,11 +199,8 @@ impl Loop {
             && newest.shown.digest == copied.digest
             && newest.is_sound()
         {
-            let event = of_version(Kind::Unchanged, newest);
-            if newest.is_cut() {
-                // Without the rest its panics show no lines, and nothing else is lost.
-                let _ = copied.mend(&newest.shown.image);
-            }
+            let (event, id) = (of_version(Kind::Unchanged, newest), newest.id());
+            self.mend(&id, copied);
             // A copy that was made only to be sure is no news.
             if !self.was_confirming(path) {
                 self.tell(event);
@@ -216,7 +208,10 @@ impl Loop {
             return;
         }
         match place(copied, &plugin, &mut self.state) {
-            Ok(staged) => self.examine(staged, Some(lane)),
+            Ok((staged, rest)) => {
+                self.add_rest(&staged.version, rest);
+                self.examine(staged, Some(lane));
+            }
             Err(error) => {
                 self.forget_copy(path);
                 self.reject_file(path, lane, Stage::Stage, &sentence(&error));
@@ -232,11 +227,14 @@ impl Loop {
         let plugin = name(&copied, path, None);
         let known = self.catalogue.by_content(&plugin, &copied.digest);
         let id = if let Some(known) = known {
-            known.id()
+            let id = known.id();
+            self.mend(&id, copied);
+            id
         } else {
             match place(copied, &plugin, &mut self.state) {
-                Ok(staged) => {
+                Ok((staged, rest)) => {
                     let id = staged.version.clone();
+                    self.add_rest(&id, rest);
                     self.waiting.entry(id.clone()).or_default();
                     self.examine(staged, None);
                     id

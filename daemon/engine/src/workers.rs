@@ -6,23 +6,23 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use plugind_wire::event::Stage;
 use plugind_wire::{VersionId, sentence};
 
+use crate::buffers::Buffers;
 use crate::inspect::{Inspected, inspect};
 use crate::needed;
 use crate::probe::{Probed, probe};
+use crate::rest::{Addition, Additions};
 use crate::settle::Settled;
 use crate::stage::{Copying, Known, StageError, Staged, copy, revive};
 
 /// Two of each kind at once: a small plugin does not wait for one large copy.
 const THREADS: usize = 2;
-/// How long a thread keeps the memory of its last copy: builds come in bursts, and an idle engine is small.
-const KEPT: Duration = Duration::from_secs(20);
 
 /// A settled artifact to copy into the store.
 pub(crate) struct Copy {
@@ -70,10 +70,10 @@ pub(crate) enum Source {
 
 /// What became of a job.
 pub(crate) enum Finished {
-    /// Of a copy; its rest may still be on the way.
+    /// Of a copy.
     Copied(Source, Result<Copying, StageError>),
-    /// Of a copy of this artifact whose rest could not be added.
-    Cut(PathBuf, io::Error),
+    /// Of adding the rest to a version's image.
+    Rested(VersionId, io::Result<()>),
     /// Of an examination that ended before the probe.
     Inspected(Box<Inspected>),
     /// Of a whole examination.
@@ -92,11 +92,11 @@ pub(crate) struct Rejected {
     pub(crate) reason: String,
 }
 
-/// The threads and what waits for them. Copying and examining have threads of their own, because a copy's thread is
-/// busy with the copy's rest for longer than its examination takes.
+/// The threads and what waits for them. What is copied next does not wait for an examination, nor either for a rest.
 pub(crate) struct Workers {
     copying: Pool<Copy>,
     examining: Pool<Examination>,
+    additions: Additions,
     finished: Receiver<Finished>,
 }
 
@@ -104,9 +104,14 @@ impl Workers {
     /// Starts the threads.
     pub(crate) fn start() -> io::Result<Self> {
         let (done, finished) = bounded(4 * THREADS);
+        let buffers = Arc::new(Buffers::default());
+        let shared = Arc::clone(&buffers);
         Ok(Self {
-            copying: Pool::start("stage", &done, copy_all)?,
+            copying: Pool::start("stage", &done, move |to_do, done| {
+                copy_all(to_do, done, &shared);
+            })?,
             examining: Pool::start("examine", &done, examine_all)?,
+            additions: Additions::start(done, buffers)?,
             finished,
         })
     }
@@ -121,6 +126,11 @@ impl Workers {
         self.examining.submit(examination);
     }
 
+    /// Takes a rest; it is added when those before it are.
+    pub(crate) fn add(&self, addition: Addition) {
+        self.additions.submit(addition);
+    }
+
     /// The channel of results; each goes through [`Workers::finish`].
     pub(crate) fn finished(&self) -> &Receiver<Finished> {
         &self.finished
@@ -130,8 +140,7 @@ impl Workers {
     pub(crate) fn finish(&mut self, finished: &Finished) {
         match finished {
             Finished::Copied(..) => self.copying.finish(),
-            // The copy itself has come back before.
-            Finished::Cut(..) => {}
+            Finished::Rested(..) => {}
             Finished::Inspected(_) | Finished::Probed(_) | Finished::Rejected(_) => {
                 self.examining.finish();
             }
@@ -159,12 +168,13 @@ impl<J: Send + 'static> Pool<J> {
     fn start(
         name: &str,
         done: &Sender<Finished>,
-        work: fn(&Receiver<J>, &Sender<Finished>),
+        work: impl Fn(&Receiver<J>, &Sender<Finished>) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, to_do) = bounded(THREADS);
         let threads = (0..THREADS)
             .map(|i| {
                 let (to_do, done): (Receiver<J>, Sender<Finished>) = (to_do.clone(), done.clone());
+                let work = work.clone();
                 thread::Builder::new()
                     .name(format!("plugind-{name}-{i}"))
                     .spawn(move || work(&to_do, &done))
@@ -211,36 +221,11 @@ impl<J> Drop for Pool<J> {
 }
 
 /// Copies until there will be nothing to copy.
-fn copy_all(to_do: &Receiver<Copy>, done: &Sender<Finished>) {
-    let mut bytes = Vec::new();
-    loop {
-        let received = if bytes.capacity() == 0 {
-            to_do.recv().map_err(RecvTimeoutError::from)
-        } else {
-            to_do.recv_timeout(KEPT)
-        };
-        let Copy {
-            source,
-            settled,
-            store,
-        } = match received {
-            Ok(copy) => copy,
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                bytes = Vec::new();
-                continue;
-            }
-        };
-        let path = settled.path.clone();
-        let copied = catch_unwind(AssertUnwindSafe(|| copy(settled, &store, &mut bytes)));
-        let (result, rest) = match copied.unwrap_or(Err(StageError::Panicked)) {
-            Ok((copying, rest)) => (Ok(copying), rest),
-            Err(error) => (Err(error), None),
-        };
-        let sent = done.send(Finished::Copied(source, result)).is_ok();
-        let added = rest.map_or(Ok(()), |rest| rest.add(&bytes));
-        let told = added.or_else(|error| done.send(Finished::Cut(path, error)));
-        if !sent || told.is_err() {
+fn copy_all(to_do: &Receiver<Copy>, done: &Sender<Finished>, buffers: &Arc<Buffers>) {
+    for job in to_do {
+        let copied = catch_unwind(AssertUnwindSafe(|| copy(job.settled, &job.store, buffers)));
+        let result = copied.unwrap_or(Err(StageError::Panicked));
+        if done.send(Finished::Copied(job.source, result)).is_err() {
             return;
         }
     }
@@ -267,7 +252,18 @@ fn run(examination: Examination) -> Finished {
             guarded(version, || examine(link_needed(*staged, &store)?, probe))
         }
         Examination::Known(known) => {
-            guarded(known.version.clone(), || examine(revive(known), true))
+            let version = known.version.clone();
+            guarded(version.clone(), || {
+                let revived = revive(known).map_err(|error| {
+                    let (stage, reason) = (Stage::Inspect, sentence(&error));
+                    Box::new(Rejected {
+                        version,
+                        stage,
+                        reason,
+                    })
+                })?;
+                examine(revived, true)
+            })
         }
     }
 }

@@ -191,8 +191,12 @@ impl<'a, H: FileHeader> Image<'a, H> {
     fn mapped_end(&self) -> u64 {
         let len = self.bytes.len() as u64;
         let e = self.endian;
-        // A number of program headers too large for its field stands in section 0.
-        if self.segments.is_empty() || self.header.e_phnum(e) == elf::PN_XNUM {
+        // A number of program headers too large for its field stands in section 0. And what somebody appended to the
+        // file the plugin itself may read while it is opened.
+        if self.segments.is_empty()
+            || self.header.e_phnum(e) == elf::PN_XNUM
+            || self.sections_end() < len
+        {
             return len;
         }
         let headers: u64 = self.header.e_phoff(e).into();
@@ -204,6 +208,19 @@ impl<'a, H: FileHeader> Image<'a, H> {
         let end = ends.fold(headers.max(size_of::<H>() as u64), u64::max);
         end.checked_next_multiple_of(LARGEST_PAGE)
             .map_or(len, |end| end.min(len))
+    }
+
+    /// Where everything ends that the section headers know, and they themselves; 0 without any.
+    fn sections_end(&self) -> u64 {
+        let e = self.endian;
+        let headers: u64 = self.header.e_shoff(e).into();
+        let headers = headers.saturating_add(size_of_val(self.sections) as u64);
+        let sections = self.sections.iter().filter_map(|section| {
+            let (offset, size) = section.file_range(e)?;
+            Some(offset.saturating_add(size))
+        });
+        let end = sections.fold(headers, u64::max);
+        if self.sections.is_empty() { 0 } else { end }
     }
 
     fn loaded(&self) -> impl Iterator<Item = &'a H::ProgramHeader> {

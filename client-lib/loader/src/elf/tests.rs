@@ -153,8 +153,18 @@ fn reads_the_same_of_the_mapped_part_alone() {
     assert_eq!(whole.mapped_end % (64 << 10), 0, "whole pages");
     let mapped = &large[..whole.mapped_end as usize];
     assert!(matches!(read(mapped), Err(ElfError::Truncated { .. })));
-    assert_eq!(read_mapped(mapped).unwrap(), whole);
+    let alone = read_mapped(mapped).unwrap();
+    assert_eq!(
+        Elf {
+            mapped_end: whole.mapped_end,
+            ..alone
+        },
+        whole
+    );
     assert_eq!(elf.exports, whole.exports);
+    large.push(0);
+    let appended = read(&large).unwrap().mapped_end;
+    assert_eq!(appended, large.len() as u64, "the plugin may look for it");
 }
 
 #[test]
