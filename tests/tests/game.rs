@@ -284,7 +284,7 @@ fn rebuilds_that_change_no_behaviour_change_no_picture() {
     game.build();
     let playing = game.start();
     playing.first_of(1);
-    for round in 1..=20 {
+    for round in 1..=100 {
         // Another name in the debug information, the same game.
         let (from, to) = (
             format!("// round {}\n", round - 1),
