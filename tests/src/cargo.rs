@@ -240,7 +240,7 @@ impl CargoProject {
 }
 
 /// The cargo that runs this test, without what the outer build was told.
-fn cargo(command: &str) -> Command {
+pub(crate) fn cargo(command: &str) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.arg(command);
     for (key, _) in env::vars_os() {
@@ -262,7 +262,7 @@ fn cargo(command: &str) -> Command {
 }
 
 /// Runs a cargo command to its good end, and reads its JSON messages.
-fn messages(mut cargo: Command) -> Vec<serde_json::Value> {
+pub(crate) fn messages(mut cargo: Command) -> Vec<serde_json::Value> {
     let output = cargo
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use plugind_client::Client;
 
@@ -107,4 +108,18 @@ pub fn connect(home: &Home, folder: &Path) -> Client {
         .deadline(DEADLINE)
         .connect()
         .expect("the daemon answers")
+}
+
+/// A client in this process, with an engine of its own on `folder`; its calls wait for at most `deadline`.
+///
+/// # Panics
+///
+/// If the engine does not start.
+pub fn embed(home: &Home, folder: &Path, deadline: Duration) -> Client {
+    Client::builder(folder)
+        .state_dir(home.state())
+        .runtime_dir(home.runtime())
+        .deadline(deadline)
+        .embed()
+        .expect("the engine starts")
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use crossbeam_channel::Receiver;
 use plugind_client::{Client, ClientEvent, Frame, Plugin};
-use plugind_tests::{DEADLINE, Home, answers, cc_plugin, replace, say, until};
+use plugind_tests::{DEADLINE, Home, answers, cc_plugin, embed, replace, say, until};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 /// So many images of each plugin take turns; the newest is always followed by another.
@@ -45,12 +45,7 @@ fn a_frame_is_one_version_of_every_plugin() {
         replace(image, &folder.join(format!("lib{}.so", NAMES[nth])));
     };
     (0..NAMES.len()).for_each(|nth| put(nth, 1));
-    let client = Client::builder(&folder)
-        .state_dir(home.state())
-        .runtime_dir(home.runtime())
-        .deadline(DEADLINE)
-        .embed()
-        .expect("the engine starts");
+    let client = embed(&home, &folder, DEADLINE);
     let plugins = NAMES.map(|name| client.plugin(name).expect("its first version"));
     let events = client.events();
 
