@@ -62,10 +62,6 @@ impl Build {
     }
 
     /// The first line of the compiler's error, until it is mended.
-    #[cfg_attr(
-        not(feature = "window"),
-        expect(dead_code, reason = "only a window shows it all the time")
-    )]
     pub(crate) fn problem(&self) -> Option<String> {
         self.problem
             .lock()

@@ -8,6 +8,8 @@ mod build;
 mod headless;
 mod play;
 #[cfg(feature = "window")]
+mod text;
+#[cfg(feature = "window")]
 mod window;
 
 use anyhow::Result;

@@ -166,6 +166,15 @@ impl Play {
         self.game.version().number
     }
 
+    /// Why the plugin's last build failed, until it is mended.
+    #[cfg_attr(
+        not(feature = "window"),
+        expect(dead_code, reason = "only a window shows it all the time")
+    )]
+    pub(crate) fn build_problem(&self) -> Option<String> {
+        self.build.problem()
+    }
+
     /// What a title says: version and how long its swap took, or what is wrong.
     #[cfg_attr(
         not(feature = "window"),

@@ -1,10 +1,11 @@
-//! A window, the arrow keys, and a title that says which version plays.
+//! A window, the arrow keys, a title that says which version plays, and over the picture why the last build failed.
 
 use anyhow::Result;
-use demo_api::{HEIGHT, Input, WIDTH};
+use demo_api::{Frame, HEIGHT, Input, WIDTH};
 use minifb::{Key, Scale, Window, WindowOptions};
 
 use crate::play::Play;
+use crate::text;
 
 /// Opens the window; an error where there is no display.
 pub(crate) fn open() -> Result<Window, minifb::Error> {
@@ -20,6 +21,7 @@ pub(crate) fn open() -> Result<Window, minifb::Error> {
 /// Plays until the window is closed, Escape is pressed, or so many frames were played.
 pub(crate) fn run(mut window: Window, mut play: Play, frames: Option<u64>) -> Result<()> {
     let mut title = String::new();
+    let mut shown = Vec::new();
     while window.is_open() && !window.is_key_down(Key::Escape) {
         play.step(&Input {
             left: window.is_key_down(Key::Left),
@@ -29,7 +31,14 @@ pub(crate) fn run(mut window: Window, mut play: Play, frames: Option<u64>) -> Re
             title = play.title();
             window.set_title(&title);
         }
-        window.update_with_buffer(play.pixels(), WIDTH, HEIGHT)?;
+        // Beside the game's own picture, which stays what the plugin drew.
+        shown.clear();
+        shown.extend_from_slice(play.pixels());
+        if let Some(problem) = play.build_problem() {
+            let mut picture = Frame { pixels: &mut shown };
+            text::banner(&mut picture, &problem);
+        }
+        window.update_with_buffer(&shown, WIDTH, HEIGHT)?;
         if frames.is_some_and(|frames| play.frame() >= frames) {
             break;
         }
