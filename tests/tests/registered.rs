@@ -125,19 +125,13 @@ fn has_many(table: &SymbolTable) {
 #[test]
 fn ten_thousand_registered_functions() {
     let home = Home::new();
+    let names: Vec<_> = (0..MANY).map(|n| format!("f{n}")).collect();
     let mut source = String::new();
-    for first in (0..MANY).step_by(100) {
-        let names: Vec<_> = (first..first + 100).map(|n| format!("f{n}")).collect();
-        for (n, name) in (first..).zip(&names) {
-            writeln!(source, "extern \"C\" fn {name}() -> i64 {{ {n} }}").expect("text");
-        }
-        writeln!(
-            source,
-            "plugind_plugin::register! {{ {} }}",
-            names.join(", ")
-        )
-        .expect("text");
+    for (n, name) in names.iter().enumerate() {
+        writeln!(source, "extern \"C\" fn {name}() -> i64 {{ {n} }}").expect("text");
     }
+    let names = names.join(", ");
+    writeln!(source, "plugind_plugin::register! {{ {names} }}").expect("text");
     let folder = folder(&home);
     sdk_plugin(&folder.join("libmany.so"), "many", &source, &[]);
     let client = embed(&home, &folder, DEADLINE);
@@ -164,14 +158,14 @@ fn ten_thousand_exported_functions() {
 }
 
 /// A C plugin with the note of `plugind_abi::note`, written by hand.
-fn declaring(home: &Home, name: &str) -> PathBuf {
+fn declaring(home: &Home, name: &str, semver: &str) -> PathBuf {
     let mut note = Vec::new();
     let word = |note: &mut Vec<u8>, word: usize| {
         note.extend(u32::try_from(word).expect("few bytes").to_ne_bytes());
     };
     let mut descriptor = Vec::new();
     word(&mut descriptor, 1);
-    for (tag, value) in [(1, name), (2, "1.0.0")] {
+    for (tag, value) in [(1, name), (2, semver)] {
         word(&mut descriptor, tag);
         word(&mut descriptor, value.len());
         descriptor.extend(value.bytes());
@@ -211,7 +205,7 @@ fn names_that_are_declared() {
         "\u{1b}[31mred",
         &long,
     ] {
-        let image = declaring(&home, name);
+        let image = declaring(&home, name, "1.0.0");
         let error = client.open(&image).expect_err(name);
         let said = plugind_wire::sentence(&error);
         let shown = format!("{name:?}");
@@ -234,7 +228,7 @@ fn names_that_are_declared() {
         .into_iter()
         .enumerate()
     {
-        let image = declaring(&home, name);
+        let image = declaring(&home, name, "1.0.0");
         replace(&image, &folder.join(format!("lib{number}.so")));
         daemon.wait_version(Kind::Published, name, 1);
         let plugin = client
@@ -256,5 +250,46 @@ fn names_of_files() {
         daemon.wait_version(Kind::Published, name, 1);
         let answer = Call::once(&home, name, "answer");
         assert_eq!((answer.plugin.as_str(), answer.result), (name, 7));
+    }
+}
+
+#[test]
+fn versions_that_are_declared() {
+    let home = Home::new();
+    let folder = folder(&home);
+    let _daemon = Daemon::watch(&home, &folder, &[]);
+    let client = connect(&home, &folder);
+    for semver in ["", "not a version", "1.0\n\u{1b}[31mx", "v1"] {
+        let image = declaring(&home, "noted", semver);
+        let error = client.open(&image).expect_err(semver);
+        let said = plugind_wire::sentence(&error);
+        assert!(said.contains(&format!("version {semver:?}")), "{said:?}");
+        assert!(!said.contains(char::is_control), "{said:?}");
+    }
+    for semver in ["1.2.3", "0.1.0-alpha.1+build-7"] {
+        let image = declaring(&home, "noted", semver);
+        assert!(client.open(&image).is_ok(), "{semver}");
+    }
+}
+
+#[test]
+fn file_names_that_can_be_no_plugins() {
+    let home = Home::new();
+    let folder = folder(&home);
+    let daemon = Daemon::watch(&home, &folder, &[]);
+    let image = cc_plugin(&home.build(), "x", &answers(1, 0));
+    for stem in ["a@1", "a\\b", "a\nb", "\u{1b}[31mred"] {
+        let (mark, artifact) = (daemon.mark(), folder.join(format!("lib{stem}.so")));
+        replace(&image, &artifact);
+        let event = daemon.wait_from(mark, stem, |event| event.event == Kind::Rejected);
+        let reason = event.line.reason.expect("a reason");
+        assert!(
+            reason.contains(&format!("{stem:?}")) && reason.contains("rename"),
+            "{reason:?}"
+        );
+        let status = home.plugind(["status"]).current_dir(&folder).output();
+        let status = String::from_utf8(status.expect("plugind starts").stdout).expect("text");
+        assert!(!status.contains('\u{1b}'), "{status:?}");
+        std::fs::remove_file(artifact).expect("our own file");
     }
 }

@@ -1,4 +1,4 @@
-//! `register!`, which stands alone because a macro is read token by token.
+//! `register!`, and what it is made of.
 
 /// Registers `extern "C"` functions and statics of a plugin under their own names.
 ///
@@ -36,7 +36,7 @@ macro_rules! __register {
         static NOTE: $crate::__private::Note<{ $crate::__private::descriptor_len(PLUGIN, SEMVER) }> =
             $crate::__private::Note::identity(PLUGIN, SEMVER);
 
-        static SYMBOLS: &[$crate::__private::Symbol] = $crate::__symbols!([] $($symbols)*);
+        static SYMBOLS: &[$crate::__private::Symbol] = $crate::__symbols!($($symbols)*);
 
         static NODE: $crate::__private::Registration =
             $crate::__private::Registration::new(PLUGIN, SEMVER, SYMBOLS)
@@ -66,22 +66,31 @@ macro_rules! __contract {
     };
 }
 
+/// A list of names, each of a function or, after `static`, of a static.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __symbols {
-    ([$($done:expr,)*]) => { &[$($done,)*] };
-    ([$($done:expr,)*] static $name:ident $(, $($rest:tt)*)?) => {
-        $crate::__symbols!([$($done,)* $crate::__private::Symbol {
+    // `static` is matched as an `ident` here, which keeps the list a repetition: there is no limit to its length.
+    ($($first:ident $($second:ident)?),* $(,)?) => {
+        &[$($crate::__symbol!($first $($second)?)),*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __symbol {
+    (static $name:ident) => {
+        $crate::__private::Symbol {
             name: $crate::__private::Text::new(::core::stringify!($name)),
             kind: $crate::__private::Kind::VARIABLE,
             address: (&raw const $name).cast::<()>(),
-        },] $($($rest)*)?)
+        }
     };
-    ([$($done:expr,)*] $name:ident $(, $($rest:tt)*)?) => {
-        $crate::__symbols!([$($done,)* $crate::__private::Symbol {
+    ($name:ident) => {
+        $crate::__private::Symbol {
             name: $crate::__private::Text::new(::core::stringify!($name)),
             kind: $crate::__private::Kind::FUNCTION,
             address: $name as *const (),
-        },] $($($rest)*)?)
+        }
     };
 }

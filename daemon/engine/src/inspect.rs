@@ -47,9 +47,17 @@ pub(crate) enum InspectError {
     #[error("its notes name it {first} and {second}; only one crate of a plugin may use register!")]
     TwoNames { first: String, second: String },
     #[error(
-        "its note names it {name:?}; a plugin's name has 1 to 128 characters and no slash or control character"
+        "its note names it {name:?}; a plugin's name has 1 to 128 characters and no slash, `@` or control \
+         character"
     )]
     Name { name: String },
+    #[error(
+        "its file suggests the name {name:?}; a plugin's name has 1 to 128 characters and no slash, `@` or control \
+         character: rename the file"
+    )]
+    FileName { name: String },
+    #[error("its note gives it the version {semver:?}, which is none such as 1.2.3")]
+    Semver { semver: String },
 }
 
 /// What this build of plugind runs on, in the words of the ELF header.
@@ -184,6 +192,9 @@ pub(crate) fn declared(elf: &Elf) -> Result<Option<note::Declared<'_>>, InspectE
         Some(declared) if !is_name(declared.plugin) => Err(InspectError::Name {
             name: declared.plugin.chars().take(200).collect(),
         }),
+        Some(declared) if !is_semver(declared.semver) => Err(InspectError::Semver {
+            semver: declared.semver.chars().take(200).collect(),
+        }),
         found => Ok(found),
     }
 }
@@ -199,6 +210,24 @@ fn contracts(elf: &Elf) -> Result<Vec<String>, InspectError> {
         .collect()
 }
 
+/// The characters of a semantic version, which begins with a number.
+fn is_semver(semver: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+    semver.len() <= 128
+        && semver.starts_with(|c: char| c.is_ascii_digit())
+        && semver.chars().all(allowed)
+}
+
+/// The name that a raw plugin's file gives it, if it can be one.
+pub(crate) fn file_name(name: String) -> Result<String, InspectError> {
+    if is_name(&name) {
+        Ok(name)
+    } else {
+        let name = name.chars().take(200).collect();
+        Err(InspectError::FileName { name })
+    }
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.chars().count() <= 128
@@ -209,8 +238,12 @@ fn is_name(name: &str) -> bool {
 
 fn manifest(elf: &Elf, stem: impl FnOnce() -> String) -> Result<Manifest, InspectError> {
     let declared = declared(elf)?;
+    let plugin = match declared {
+        Some(declared) => declared.plugin.to_owned(),
+        None => file_name(stem())?,
+    };
     Ok(Manifest {
-        plugin: declared.map_or_else(stem, |declared| declared.plugin.to_owned()),
+        plugin,
         semver: declared.map(|declared| declared.semver.to_owned()),
         raw: declared.is_none(),
         contracts: contracts(elf)?,

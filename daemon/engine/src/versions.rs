@@ -14,7 +14,7 @@ use plugind_wire::status::{self, Outcome, Probe};
 use crate::catalogue::{Artifact, Progress, Version};
 use crate::engine::Loop;
 use crate::events::of_version;
-use crate::inspect::{Inspected, declared};
+use crate::inspect::{InspectError, Inspected, declared, file_name};
 use crate::lanes;
 use crate::stage::{Copied, Copying, Known, StageError, Staged, place};
 use crate::workers::{Examination, Finished, Source};
@@ -181,7 +181,13 @@ impl Loop {
             .artifacts
             .get(path)
             .and_then(|artifact| artifact.plugin.clone());
-        let plugin = name(&copied, path, before);
+        let plugin = match name(&copied, path, before) {
+            Ok(plugin) => plugin,
+            Err(error) => {
+                self.reject_file(path, lane, Stage::Inspect, &sentence(&error));
+                return;
+            }
+        };
         self.catalogue.artifacts.insert(
             path.to_owned(),
             Artifact {
@@ -224,7 +230,16 @@ impl Loop {
         let Some(opening) = self.opening.remove(path) else {
             return;
         };
-        let plugin = name(&copied, path, None);
+        let plugin = match name(&copied, path, None) {
+            Ok(plugin) => plugin,
+            Err(error) => {
+                let reason = format!("{}: {}", path.display(), sentence(&error));
+                for waiter in opening.waiters {
+                    self.fail(waiter, Failure::Rejected, &reason);
+                }
+                return;
+            }
+        };
         let known = self.catalogue.by_content(&plugin, &copied.digest);
         let id = if let Some(known) = known {
             let id = known.id();
@@ -355,16 +370,17 @@ fn is_proc_macro(copied: &Copied) -> bool {
 }
 
 /// Which plugin is it? The note's name; if the note cannot be read, the plugin this file last gave; else the stem.
-fn name(copied: &Copied, path: &Path, before: Option<String>) -> String {
+fn name(copied: &Copied, path: &Path, before: Option<String>) -> Result<String, InspectError> {
     let declared = copied.elf.as_ref().ok().map(declared);
     let stem = || {
         let name = path.file_name().unwrap_or(OsStr::new("plugin"));
-        lanes::stem(name).map_or_else(|| name.to_string_lossy().into_owned(), str::to_owned)
+        let stem = lanes::stem(name);
+        file_name(stem.map_or_else(|| name.to_string_lossy().into_owned(), str::to_owned))
     };
     match declared {
-        Some(Ok(Some(declared))) => declared.plugin.to_owned(),
+        Some(Ok(Some(declared))) => Ok(declared.plugin.to_owned()),
         Some(Ok(None)) => stem(),
-        _ => before.unwrap_or_else(stem),
+        _ => before.map_or_else(stem, Ok),
     }
 }
 

@@ -20,8 +20,20 @@ fn print_json<T: Serialize>(value: &T) -> Result<()> {
     Ok(())
 }
 
-/// Prints text; a reader that went away ends the command like any other failure to write.
+/// Prints text; a reader that went away ends the command like any other failure to write. File names and plugins' words
+/// are among it, so what a terminal would obey is made visible instead.
 fn print(text: &str) -> Result<()> {
+    let visible = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    let text: String = text
+        .chars()
+        .map(|c| {
+            if visible(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
+        .collect();
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;
