@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use plugind_loader::Contract;
+use plugind_loader::{Contract, Registry};
 use plugind_wire::VersionId;
 use plugind_wire::message::{ClientHello, EngineHello};
 use plugind_wire::place::PlaceError;
@@ -19,6 +19,7 @@ use crate::follow::Follow;
 use crate::handle::Handle;
 use crate::instance::{InSync, Instance, Moved, Outcome};
 use crate::link::{Link, Target};
+use crate::linked;
 use crate::loader::Loader;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
@@ -45,12 +46,17 @@ struct Inner {
     requests: Sender<Request>,
     deadline: Duration,
     loader: Option<JoinHandle<()>>,
-    link: Option<Link>,
+    /// Ends the link. By a pointer, so that a program whose plugins are linked in contains none of its code.
+    end_link: Option<EndLink>,
     #[cfg(feature = "embedded")]
     engine: Option<plugind_engine::Engine>,
     mode: std::sync::OnceLock<EngineHello>,
     idle: Idle,
+    /// The plugins that are linked into the program: then there is no engine, no link and no loader thread.
+    linked: Option<Vec<Plugin>>,
 }
+
+type EndLink = Box<dyn FnOnce() + Send + Sync>;
 
 impl Client {
     /// Uses the daemon that serves `folder` if one answers now, and runs the engine inside this process otherwise.
@@ -105,14 +111,45 @@ impl Client {
             requests,
             deadline,
             loader: Some(loader),
-            link: None,
+            end_link: None,
             #[cfg(feature = "embedded")]
             engine: None,
             mode: std::sync::OnceLock::new(),
             idle: Idle::default(),
+            linked: None,
         };
         // From here on dropping `inner` ends the loader thread.
-        inner.link = Some(Link::start(target, hello, to_loader).map_err(ClientError::Thread)?);
+        let link = Link::start(target, hello, to_loader).map_err(ClientError::Thread)?;
+        inner.end_link = Some(Box::new(move || link.stop()));
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// A client of the plugins that are linked into the program; [`link`](crate::link) makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Open`] if what a plugin registered cannot be used.
+    #[doc(hidden)]
+    pub fn linked(registry: &'static Registry) -> Result<Self, ClientError> {
+        let readers = Arc::new(Readers::new());
+        let linked = linked::plugins(registry, &readers)?;
+        // Nobody listens: what only an engine could answer says so.
+        let (requests, _) = bounded(0);
+        let inner = Inner {
+            readers,
+            listeners: Arc::new(Listeners::default()),
+            requests,
+            deadline: Duration::ZERO,
+            loader: None,
+            end_link: None,
+            #[cfg(feature = "embedded")]
+            engine: None,
+            mode: std::sync::OnceLock::new(),
+            idle: Idle::default(),
+            linked: Some(linked),
+        };
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -144,13 +181,11 @@ impl Client {
         Ok(())
     }
 
-    /// Where the engine runs. Decided once, when the client starts.
-    pub fn mode(&self) -> Mode {
-        // Set by every constructor before it hands the client out.
-        self.inner
-            .mode
-            .get()
-            .map_or(Mode::Daemon, |hello| hello.mode)
+    /// Where the engine runs; nowhere, if the plugins are [linked](crate::link) into the program. Decided once, when
+    /// the client starts.
+    pub fn mode(&self) -> Option<Mode> {
+        // Set by every other constructor before it hands the client out.
+        self.inner.mode.get().map(|hello| hello.mode)
     }
 
     /// Follows a plugin by name, waiting up to the deadline for its first version. Every later version takes its place
@@ -160,6 +195,9 @@ impl Client {
     ///
     /// [`ClientError::NoVersion`] after the deadline lists what was found instead.
     pub fn plugin(&self, name: &str) -> Result<Plugin, ClientError> {
+        if let Some(linked) = &self.inner.linked {
+            return linked::find(linked, name);
+        }
         let started = Instant::now();
         let mut found = None;
         let news = self.ask_for(name)?;
@@ -190,6 +228,9 @@ impl Client {
     ///
     /// As [`Client::plugin`]; [`ClientError::Rejected`] if a version was built and cannot be opened here.
     pub fn plugin_if_built(&self, name: &str) -> Result<Option<Plugin>, ClientError> {
+        if let Some(linked) = &self.inner.linked {
+            return Ok(linked::find(linked, name).ok());
+        }
         let news = self.ask_for(name)?;
         let first = loop {
             match news.recv_timeout(self.inner.deadline) {
@@ -335,6 +376,10 @@ impl Client {
     ///
     /// [`ClientError::Disconnected`] if the client has ended.
     pub fn follow<C: Contract + ?Sized>(&self) -> Result<Follow<C>, ClientError> {
+        if let Some(linked) = &self.inner.linked {
+            let news = linked::implementing(linked, C::NAME);
+            return Ok(Follow::new(news, self.inner.requests.clone()));
+        }
         // Unbounded, because the loader thread never waits for a frame; one message per plugin and change.
         let (tell, news) = unbounded();
         self.inner
@@ -364,6 +409,9 @@ impl Client {
     ///
     /// [`ClientError::Disconnected`], [`ClientError::TimedOut`].
     pub fn plugins(&self) -> Result<Vec<Plugin>, ClientError> {
+        if let Some(linked) = &self.inner.linked {
+            return Ok(linked.clone());
+        }
         self.ask(Request::Plugins, self.inner.deadline)
     }
 
@@ -381,6 +429,9 @@ impl Client {
 
     fn require<C: Contract + ?Sized>(&self, plugin: &Plugin) -> Result<(), ClientError> {
         let (slot, requirement) = (plugin.slot(), Requirement::of::<C>());
+        if self.inner.linked.is_some() {
+            return requirement.check(&plugin.current());
+        }
         self.ask(
             |answer| Request::Require(slot, requirement, answer),
             self.inner.deadline,
@@ -439,6 +490,9 @@ impl Client {
         request: impl FnOnce(Sender<Result<T, ClientError>>) -> Request,
         deadline: Duration,
     ) -> Result<T, ClientError> {
+        if self.inner.linked.is_some() {
+            return Err(linked::no_engine());
+        }
         let (answer, answered) = bounded(1);
         self.inner
             .requests
@@ -460,8 +514,8 @@ impl Drop for Inner {
         }
         #[cfg(feature = "embedded")]
         drop(self.engine.take());
-        if let Some(link) = self.link.take() {
-            link.stop();
+        if let Some(end_link) = self.end_link.take() {
+            end_link();
         }
     }
 }

@@ -41,6 +41,7 @@ mod follow;
 mod handle;
 mod instance;
 mod link;
+mod linked;
 mod loader;
 mod plugin;
 mod progress;
@@ -60,8 +61,8 @@ pub use handle::{At, Handle};
 pub use instance::{InSync, Instance, Outcome};
 pub use plugin::Plugin;
 pub use plugind_loader::{
-    BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations, Symbol,
-    Table, report_fatal_signals,
+    BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations,
+    Registry, Symbol, Table, report_fatal_signals,
 };
 pub use plugind_wire::status::{Mode, Status};
 pub use plugind_wire::{Digest, VersionId, sentence};

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use plugind_client::Client;
 
 /// How often the times of a handful of source files are looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -56,9 +57,9 @@ impl Build {
         Ok(build)
     }
 
-    /// The folder that the plugins are built into.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// A client of the plugins that are built here.
+    pub(crate) fn client(&self) -> Result<Client> {
+        Ok(Client::watch(&self.folder)?)
     }
 
     /// The first line of the compiler's error, until it is mended.

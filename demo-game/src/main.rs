@@ -4,6 +4,7 @@
 //! is saved, and follows what is built.
 #![forbid(unsafe_code)]
 
+#[cfg_attr(feature = "static", path = "linked.rs")]
 mod build;
 mod headless;
 mod play;

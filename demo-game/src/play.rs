@@ -35,7 +35,7 @@ pub(crate) struct Play {
 impl Play {
     /// Follows the plugin and has it make a game.
     pub(crate) fn start(build: Build) -> Result<Self> {
-        let client = Client::watch(build.folder())?;
+        let client = build.client()?;
         let events = client.events();
         let game = client
             .start::<dyn Game>("breakout")

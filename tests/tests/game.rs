@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use plugind_tests::{DEADLINE, Home, Signal, demo_game, run, until, workspace};
+use plugind_tests::{DEADLINE, Home, Signal, demo_game, need, run, scratch, until, workspace};
 use rustix::process::{Pid, kill_process};
 
 /// What the host prints of one frame.
@@ -407,4 +407,53 @@ fn effects_join_a_running_game() {
     assert_ne!(pictures(&played[broken..]), pictures(&plain[broken..]));
     let scores = |lines: &[Line]| -> Vec<_> { lines.iter().map(|line| line.score).collect() };
     assert_eq!(scores(&played), scores(&plain));
+}
+
+#[test]
+fn a_game_with_its_plugins_linked_in_plays_the_same_and_can_open_nothing() {
+    if !need("nm") {
+        return;
+    }
+    let target = scratch().join("linked");
+    let game = Game::new();
+    let mut cargo = game.home.command(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--offline", "--package=demo-game"])
+        .args(["--no-default-features", "--features=static", "--target-dir"])
+        .arg(&target)
+        .current_dir(workspace());
+    run(&mut cargo);
+    let linked = target.join("debug/demo-game");
+    let mut host = game.home.command(&linked);
+    let plays = run(host.args(["--headless", "--fast", "--frames", "600"]));
+
+    game.build();
+    game.build_effects();
+    // At its own pace, so that the effects, which join as soon as they are open, are there before a brick breaks.
+    let plain = lines(&run(&mut game.host(&["--frames", "600"])));
+    assert!(plain.last().is_some_and(|line| line.score > 0), "{plain:?}");
+    assert_eq!(pictures(&lines(&plays)), pictures(&plain));
+
+    let mut nm = game.home.command("nm");
+    let symbols = run(nm.arg(&linked));
+    assert!(
+        symbols.contains("plugind_registry"),
+        "nm lists what is there"
+    );
+    let needs: Vec<_> = symbols
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("U "))
+        .map(|name| name.split('@').next().unwrap_or_default())
+        .collect();
+    for name in [
+        "dlopen",
+        "dlsym",
+        "inotify_init1",
+        "socket",
+        "bind",
+        "listen",
+        "connect",
+    ] {
+        assert!(!needs.contains(&name), "it needs {name}");
+    }
 }

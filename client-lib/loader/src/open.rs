@@ -14,7 +14,8 @@ use crate::register::{RegistrationError, Registrations, collect};
 #[derive(Debug)]
 pub struct Image {
     pub(crate) path: PathBuf,
-    pub(crate) library: Library,
+    /// None for a plugin that is linked into the program.
+    pub(crate) library: Option<Library>,
     pub(crate) registrations: Option<Registrations>,
     pub(crate) exports: OnceLock<Vec<String>>,
 }
@@ -116,14 +117,16 @@ pub fn open(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<&'static Imag
     // Leaked before anything can fail, because dropping a library closes it under whatever its constructors started.
     let image = Box::leak(Box::new(Image {
         path: path.to_owned(),
-        library,
+        library: Some(library),
         registrations: None,
         exports: OnceLock::new(),
     }));
-    image.registrations = collect(&image.library).map_err(|source| OpenError::Register {
-        path: path.to_owned(),
-        source,
-    })?;
+    if let Some(library) = &image.library {
+        image.registrations = collect(library).map_err(|source| OpenError::Register {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
     opened.insert(place, image);
     Ok(image)
 }

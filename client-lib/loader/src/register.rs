@@ -143,21 +143,36 @@ fn walk(registry: &'static Registry) -> Result<Option<Registrations>, Registrati
         });
     }
     let mut found: Option<Registrations> = None;
-    let mut next = registry.first();
-    let mut count = 0;
-    // SAFETY: a node is a static of the image (kept by `Registry::push`, which takes `&'static`).
-    while let Some(node) = unsafe { next.as_ref::<'static>() } {
-        count += 1;
-        if count > MAX_REGISTRATIONS {
-            return Err(RegistrationError::Endless);
-        }
-        add(&mut found, node)?;
-        next = node.next();
+    for node in nodes(registry) {
+        add(&mut found, node?)?;
     }
     Ok(found)
 }
 
-fn add(
+/// The nodes of a list, which may be damaged.
+pub(crate) fn nodes(
+    registry: &'static Registry,
+) -> impl Iterator<Item = Result<&'static Registration, RegistrationError>> {
+    let mut next = registry.first();
+    let mut count = 0;
+    std::iter::from_fn(move || {
+        // SAFETY: a node is a static of the image (kept by `Registry::push`, which takes `&'static`).
+        let node = unsafe { next.as_ref::<'static>() }?;
+        count += 1;
+        next = if count > MAX_REGISTRATIONS {
+            std::ptr::null()
+        } else {
+            node.next()
+        };
+        Some(if count > MAX_REGISTRATIONS {
+            Err(RegistrationError::Endless)
+        } else {
+            Ok(node)
+        })
+    })
+}
+
+pub(crate) fn add(
     found: &mut Option<Registrations>,
     node: &'static Registration,
 ) -> Result<(), RegistrationError> {

@@ -90,7 +90,7 @@ impl Image {
         let address = self
             .registrations()
             .and_then(|registrations| registrations.address(&text))
-            .or_else(|| exported(&self.library, name))
+            .or_else(|| exported(self.library.as_ref()?, name))
             .ok_or_else(|| self.unknown(&text))?;
         let Address(pointer) = address;
         // SAFETY: `T` has the size of a pointer (checked above) and is the symbol's type (kept by the caller).

@@ -16,7 +16,11 @@
 //! A contract's implementation is registered by `#[plugin]` of `plugind-macros` instead, whose expansion uses this crate.
 //!
 //! A crate that forbids `unsafe` may use both.
+//!
+//! With the feature `static` the plugin is part of a program that is given to others: it declares no allocator, and the
+//! program finds it by `plugind_client::link!`.
 
+#[cfg(not(feature = "static"))]
 use std::alloc::System;
 
 mod macros;
@@ -24,6 +28,7 @@ mod registry;
 
 /// A state that one version made is dropped by a later one, so all versions allocate from one place. A plugin that brings
 /// an allocator of its own does not compile.
+#[cfg(not(feature = "static"))]
 #[global_allocator]
 static ALLOCATOR: System = System;
 
