@@ -208,7 +208,9 @@ impl Client {
                 Ok(
                     FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_),
                 ) => {}
-                Ok(FollowNews::Refused(reason)) => found = Some(reason),
+                Ok(FollowNews::Refused(version, reason)) => {
+                    found = Some(format!("{version}: {reason}"));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(ClientError::NoVersion {
                         plugin: name.to_owned(),
@@ -243,7 +245,9 @@ impl Client {
             Ok(FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_)) => {
                 Ok(None)
             }
-            Ok(FollowNews::Refused(reason)) => Err(ClientError::Rejected(reason)),
+            Ok(FollowNews::Refused(version, reason)) => {
+                Err(ClientError::Rejected(format!("{version}: {reason}")))
+            }
             Err(RecvTimeoutError::Timeout) => Err(ClientError::NoVersion {
                 plugin: name.to_owned(),
                 waited: self.inner.deadline,
@@ -362,9 +366,9 @@ impl Client {
         let plugin = self.plugin(plugin)?;
         self.require::<C>(&plugin)?;
         let table = plugin.current();
-        let functions = table.bind::<C>().map_err(|source| ClientError::Bind {
+        let functions = table.bind::<C>().map_err(|reason| ClientError::Bind {
             version: table.version().clone(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })?;
         Ok(Handle::new(plugin, (table, functions)))
     }

@@ -71,12 +71,12 @@ pub enum ClientError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The plugin does not fit the contract.
-    #[error("{version} does not fit")]
+    #[error("{version} does not fit: {reason}")]
     Bind {
         /// Which version.
         version: VersionId,
         /// Why.
-        source: Box<BindError>,
+        reason: Box<BindError>,
     },
     /// The plugin panicked.
     #[error(transparent)]

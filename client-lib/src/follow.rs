@@ -47,7 +47,7 @@ pub enum Change {
     /// It stays with its version, state untouched.
     Kept {
         /// The version that it was not carried to.
-        from: VersionId,
+        version: VersionId,
         /// Why.
         reason: String,
     },
@@ -63,6 +63,19 @@ pub enum Change {
         /// The plugin's name.
         plugin: String,
     },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { version } => write!(f, "{version} joined"),
+            Self::Swapped { from, to } => write!(f, "{to} took over from v{}", from.number),
+            Self::Kept { version, reason } | Self::Refused { version, reason } => {
+                write!(f, "{version} is not used: {reason}")
+            }
+            Self::Removed { plugin } => write!(f, "{plugin} was removed"),
+        }
+    }
 }
 
 impl<C: Contract + ?Sized> Follow<C> {
@@ -128,7 +141,10 @@ impl<C: Contract + ?Sized> Follow<C> {
                         });
                     }
                 }
-                FollowNews::NothingBuilt | FollowNews::Refused(_) | FollowNews::StillNothing => {}
+                FollowNews::Refused(version, reason) => {
+                    changes.push(Change::Refused { version, reason });
+                }
+                FollowNews::NothingBuilt | FollowNews::StillNothing => {}
             }
         }
     }
@@ -169,7 +185,9 @@ impl<C: Contract + ?Sized> InSync for Follow<C> {
         for instance in self.instances.values_mut() {
             match instance.move_to(to) {
                 Outcome::Swapped { from, to } => changes.push(Change::Swapped { from, to }),
-                Outcome::Kept { from, reason } => changes.push(Change::Kept { from, reason }),
+                Outcome::Kept { version, reason } => {
+                    changes.push(Change::Kept { version, reason });
+                }
                 Outcome::UpToDate | Outcome::Followed(_) => {}
             }
         }

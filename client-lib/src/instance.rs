@@ -16,7 +16,7 @@ use crate::follow::Change;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
 use crate::request::{Kept, Request};
-use crate::snapshot::{Snapshot, SymbolTable};
+use crate::snapshot::{Refused, Snapshot, SymbolTable};
 
 /// A state that a plugin made, with the contract's methods. From one [`Client::sync`](crate::Client::sync) to the next
 /// it is of one version.
@@ -46,15 +46,30 @@ pub enum Outcome {
         /// The version now.
         to: VersionId,
     },
-    /// It stays with its version, state untouched.
+    /// It stays with its version, state untouched: a newer one does not fit, cannot be opened, or cannot take the state.
+    /// Said at every sync until there is a better one.
     Kept {
         /// The version that it was not carried to.
-        from: VersionId,
+        version: VersionId,
         /// Why.
         reason: String,
     },
     /// What changed among the plugins of a [`Follow`](crate::Follow), if anything did.
     Followed(Vec<Change>),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpToDate => f.write_str("up to date"),
+            Self::Swapped { from, to } => write!(f, "{to} took over from v{}", from.number),
+            Self::Kept { version, reason } => write!(f, "{version} is not used: {reason}"),
+            Self::Followed(changes) => {
+                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+                f.write_str(&changes.join("; "))
+            }
+        }
+    }
 }
 
 impl<C: Contract + ?Sized> Instance<C> {
@@ -86,9 +101,9 @@ impl<C: Contract + ?Sized> Instance<C> {
         loader: Sender<Request>,
     ) -> Result<Self, ClientError> {
         let table = Arc::clone(plugin.table_in(snapshot));
-        let bound = table.bind::<C>().map_err(|source| ClientError::Bind {
+        let bound = table.bind::<C>().map_err(|reason| ClientError::Bind {
             version: table.version().clone(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })?;
         let carried = Carried::start(bound).map_err(|fault| ClientError::Fault(Box::new(fault)))?;
         Ok(Self {
@@ -154,13 +169,19 @@ impl<C: Contract + ?Sized> InSync for Instance<C> {
         let is_own = std::ptr::eq(self.carried.table(), self.bound);
         if Arc::ptr_eq(&self.table, to) && is_own {
             self.reader.stay_on(snapshot);
-            return Outcome::UpToDate;
+            return match snapshot.refused(self.plugin.slot()) {
+                Some(Refused { version, reason }) => Outcome::Kept {
+                    version: version.clone(),
+                    reason: reason.clone(),
+                },
+                None => Outcome::UpToDate,
+            };
         }
         if let Some((known, reason)) = &self.kept_from
             && Arc::ptr_eq(known, to)
         {
             return Outcome::Kept {
-                from: to.version().clone(),
+                version: to.version().clone(),
                 reason: reason.clone(),
             };
         }
@@ -177,7 +198,7 @@ impl<C: Contract + ?Sized> InSync for Instance<C> {
                 // The reader stays where it is: what runs is the old version.
                 self.keep(&to, &reason);
                 Outcome::Kept {
-                    from: to.version().clone(),
+                    version: to.version().clone(),
                     reason,
                 }
             }

@@ -43,6 +43,7 @@ mod instance;
 mod link;
 mod linked;
 mod loader;
+mod logs;
 mod plugin;
 mod progress;
 mod reader;
@@ -60,6 +61,8 @@ pub use follow::{Change, Follow};
 pub use handle::{At, Handle};
 pub use instance::{InSync, Instance, Outcome};
 pub use plugin::Plugin;
+#[doc(hidden)]
+pub use plugind_loader::__registry;
 pub use plugind_loader::{
     BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations,
     Registry, Symbol, Table, report_fatal_signals,

@@ -26,11 +26,7 @@ use crate::snapshot::{Snapshot, SymbolTable};
 macro_rules! link {
     ($($plugin:ident),+ $(,)?) => {{
         $(extern crate $plugin as _;)+
-        // SAFETY: `plugind-plugin` defines it with this type, and what it returns lives as long as the program.
-        unsafe extern "C" {
-            safe fn plugind_registry() -> &'static $crate::Registry;
-        }
-        $crate::Client::linked(plugind_registry())
+        $crate::Client::linked($crate::__registry!())
     }};
 }
 

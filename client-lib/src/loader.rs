@@ -31,7 +31,7 @@ pub(crate) struct Followed {
     pub(crate) waiters: Vec<Sender<FollowNews>>,
     nothing_built: bool,
     /// Why the newest version was not opened, as long as none is current.
-    pub(crate) refused: Option<String>,
+    pub(crate) refused: Option<(VersionId, String)>,
     /// Contracts that every version must fit.
     pub(crate) requirements: Vec<Requirement>,
     /// Not followed any more; its slot is not given to another.
@@ -210,8 +210,8 @@ impl Loader {
                 let _ = news.try_send(FollowNews::Current(slot, Arc::clone(&current.table)));
                 return;
             }
-            if let Some(reason) = &followed.refused {
-                let _ = news.try_send(FollowNews::Refused(reason.clone()));
+            if let Some((version, reason)) = &followed.refused {
+                let _ = news.try_send(FollowNews::Refused(version.clone(), reason.clone()));
             } else if followed.nothing_built {
                 let _ = news.try_send(FollowNews::NothingBuilt);
             }

@@ -62,7 +62,7 @@ pub(crate) enum FollowNews {
     /// The first version is current, in this slot.
     Current(usize, Arc<SymbolTable>),
     /// A version could not be opened.
-    Refused(String),
+    Refused(VersionId, String),
     /// The plugin is not followed any more.
     Removed(Arc<str>),
     /// Nothing new.

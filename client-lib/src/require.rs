@@ -33,9 +33,9 @@ impl Requirement {
 
     /// Binds the version's functions, which is done once per version and contract.
     pub(crate) fn check(self, table: &SymbolTable) -> Result<(), ClientError> {
-        (self.fits)(table).map_err(|source| ClientError::Bind {
+        (self.fits)(table).map_err(|reason| ClientError::Bind {
             version: table.version().clone(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The immutable view that readers share.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -118,6 +118,22 @@ pub(crate) struct Snapshot {
     pub(crate) epoch: u64,
     /// By the plugin's slot.
     pub(crate) tables: Vec<Option<Arc<SymbolTable>>>,
+    /// By slot, a newer version than the one in `tables` that was not swapped in.
+    pub(crate) refused: BTreeMap<usize, Arc<Refused>>,
+}
+
+/// A version that this client does not use.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) version: VersionId,
+    pub(crate) reason: String,
+}
+
+impl Snapshot {
+    /// The newer version that was not swapped in, if there is one.
+    pub(crate) fn refused(&self, slot: usize) -> Option<&Refused> {
+        self.refused.get(&slot).map(|refused| &**refused)
+    }
 }
 
 impl Default for Snapshot {
@@ -125,6 +141,7 @@ impl Default for Snapshot {
         Self {
             epoch: 1,
             tables: Vec::new(),
+            refused: BTreeMap::new(),
         }
     }
 }

@@ -10,9 +10,10 @@ use crate::error::ClientError;
 use crate::event::ClientEvent;
 use crate::link::Writer;
 use crate::loader::Loader;
+use crate::logs::Records;
 use crate::progress::Current;
 use crate::request::{FollowNews, Kept};
-use crate::snapshot::SymbolTable;
+use crate::snapshot::{Refused, SymbolTable};
 
 impl Loader {
     /// Opens a batch and swaps what could be opened, together.
@@ -23,7 +24,7 @@ impl Loader {
             .map_or_else(String::new, |(hello, _)| hello.state.clone());
         let mut snapshot = (**self.readers.snapshot.load()).clone();
         snapshot.epoch += 1;
-        let mut swapped = Vec::new();
+        let (mut swapped, mut is_new) = (Vec::new(), false);
         for announcement in versions {
             let Some(slot) = self.slot(&announcement.version.plugin) else {
                 continue;
@@ -36,20 +37,27 @@ impl Loader {
                         snapshot.tables.resize(slot + 1, None);
                     }
                     snapshot.tables[slot] = Some(Arc::clone(&table));
+                    snapshot.refused.remove(&slot);
+                    is_new = true;
                     swapped.push((slot, table));
                 }
                 Err(error) => {
                     let reason = sentence(&error);
                     tracing::warn!(version = %id, reason, "refused; what is current stays");
-                    let told = format!("{id}: {reason}");
                     let followed = &mut self.followed[slot];
-                    followed.tell(|| FollowNews::Refused(told.clone()));
-                    followed.refused = Some(told);
+                    followed.tell(|| FollowNews::Refused(id.clone(), reason.clone()));
+                    followed.refused = Some((id.clone(), reason.clone()));
+                    let refused = Refused {
+                        version: id.clone(),
+                        reason: reason.clone(),
+                    };
+                    snapshot.refused.insert(slot, Arc::new(refused));
+                    is_new = true;
                     self.refuse(id, digest, reason);
                 }
             }
         }
-        if swapped.is_empty() {
+        if !is_new {
             return;
         }
         let epoch = snapshot.epoch;
@@ -152,6 +160,7 @@ impl Loader {
 pub(crate) fn open(announcement: Announcement) -> Result<SymbolTable, ClientError> {
     let mapped = announcement.mapped;
     let image = plugind_loader::open(&announcement.image, mapped.bytes, mapped.digest.as_bytes())?;
+    image.attach_logs(Records(announcement.version.clone()));
     Ok(SymbolTable::new(announcement, image))
 }
 

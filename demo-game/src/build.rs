@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,7 +119,11 @@ impl Recipe {
             .args([
                 "build",
                 "--quiet",
-                "--color=always",
+                if std::io::stderr().is_terminal() {
+                    "--color=always"
+                } else {
+                    "--color=never"
+                },
                 "--profile",
                 &self.profile,
                 "--package=breakout",

@@ -4,9 +4,11 @@
 //! is saved, and follows what is built.
 #![forbid(unsafe_code)]
 
-#[cfg_attr(feature = "static", path = "linked.rs")]
+#[cfg(not(feature = "static"))]
 mod build;
 mod headless;
+#[cfg(feature = "static")]
+mod linked;
 mod play;
 #[cfg(feature = "window")]
 mod text;
@@ -16,6 +18,8 @@ mod window;
 use anyhow::Result;
 use clap::Parser;
 
+#[cfg(feature = "static")]
+use crate::linked as build;
 use crate::play::Play;
 
 /// A game that changes while it is played.

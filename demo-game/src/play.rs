@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use demo_api::{Effect, Engine, EngineRef, Frame, Game, HEIGHT, Input, WIDTH};
-use plugind_client::{Change, Client, ClientEvent, Events, Follow, Instance, Outcome};
+use plugind_client::{Change, Client, Follow, Instance, Outcome};
 
+#[cfg(not(feature = "static"))]
 use crate::build::Build;
+#[cfg(feature = "static")]
+use crate::linked::Build;
 
 /// Where bricks broke during one frame.
 struct Broken(Vec<(f32, f32)>);
@@ -20,7 +23,6 @@ impl Engine for Broken {
 /// A running game.
 pub(crate) struct Play {
     client: Client,
-    events: Events,
     game: Instance<dyn Game>,
     effects: Follow<dyn Effect>,
     build: Build,
@@ -36,14 +38,12 @@ impl Play {
     /// Follows the plugin and has it make a game.
     pub(crate) fn start(build: Build) -> Result<Self> {
         let client = build.client()?;
-        let events = client.events();
         let game = client
             .start::<dyn Game>("breakout")
             .context("the game cannot start")?;
         let effects = client.follow::<dyn Effect>()?;
         Ok(Self {
             client,
-            events,
             game,
             effects,
             build,
@@ -65,11 +65,6 @@ impl Play {
                 .into_iter()
                 .for_each(|change| self.look_at_effect(change));
         }
-        while let Ok(event) = self.events.try_recv() {
-            if let ClientEvent::Refused { version, reason } = event {
-                self.tell(format!("{version} is not used: {reason}"));
-            }
-        }
         self.update(input);
         self.draw();
     }
@@ -84,8 +79,8 @@ impl Play {
                     from.number, self.frame
                 );
             }
-            Outcome::Kept { from, reason } => {
-                self.tell(format!("{from} is not used: {reason}"));
+            Outcome::Kept { version, reason } => {
+                self.tell(format!("{version} is not used: {reason}"));
             }
             _ => {}
         }
@@ -99,8 +94,7 @@ impl Play {
             Change::Swapped { to, .. } => {
                 eprintln!("demo-game: {to} took over at frame {}", self.frame);
             }
-            Change::Kept { from, reason } => self.tell(format!("{from} is not used: {reason}")),
-            Change::Refused { version, reason } => {
+            Change::Kept { version, reason } | Change::Refused { version, reason } => {
                 self.tell(format!("{version} is not used: {reason}"));
             }
             _ => {}

@@ -51,6 +51,11 @@ impl<'h> Troupe<'h> {
 
     /// Writes a plugin; `source` comes after the usual imports.
     pub fn plugin(&self, name: &str, source: &str) {
+        self.plugin_with(name, source, &[], "");
+    }
+
+    /// The same with features of `plugind-plugin`, and further lines of dependencies.
+    pub fn plugin_with(&self, name: &str, source: &str, features: &[&str], needs: &str) {
         let source = format!(
             "#![forbid(unsafe_code)]\n#![allow(unused_imports)]\n\
              use plugind_macros::{{StableType, plugin}};\nuse troupe::*;\n{source}"
@@ -62,6 +67,19 @@ impl<'h> Troupe<'h> {
             &["abi", "macros", "plugin"],
             &source,
         );
+        let manifest = self.root.join("plugins").join(name).join("Cargo.toml");
+        let mut text = fs::read_to_string(&manifest).expect("the manifest");
+        text += needs;
+        if !features.is_empty() {
+            text += &format!("[dependencies.plugind-plugin]\nfeatures = {features:?}\n");
+            let path = workspace().join("client-lib/plugin");
+            text += &format!("path = {:?}\n", path.display().to_string());
+            let plain = text
+                .lines()
+                .filter(|line| !line.starts_with("plugind-plugin = "));
+            text = plain.collect::<Vec<_>>().join("\n") + "\n";
+        }
+        fs::write(manifest, text).expect("the manifest");
     }
 
     /// Removes what was built of a plugin, and the plugin.

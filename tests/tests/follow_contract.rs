@@ -8,7 +8,7 @@ use std::thread;
 
 use plugind_client::{Change, Client, Follow, Outcome};
 use plugind_tests::contract::{Actor, Prompter};
-use plugind_tests::{DEADLINE, Home, Troupe, until};
+use plugind_tests::{DEADLINE, Home, Troupe, embed, until};
 
 /// An actor whose `stumble` counts its calls.
 fn actor(round: u32) -> String {
@@ -24,12 +24,7 @@ const PROMPTER: &str = "struct Whisper;\n#[plugin]\nimpl Prompter for Whisper {\
     fn forget() -> u32 { 0 }\n}\n";
 
 fn client(home: &Home, troupe: &Troupe<'_>) -> Client {
-    Client::builder(troupe.target())
-        .state_dir(home.state())
-        .runtime_dir(home.runtime())
-        .deadline(DEADLINE)
-        .embed()
-        .expect("the engine starts")
+    embed(home, &troupe.target(), DEADLINE)
 }
 
 /// One thread's follow, and what it was told.

@@ -2,9 +2,9 @@
 //! plugin's call and nothing else, older plugins go on with a newer program, and a plugin that calls what the program
 //! lacks is refused by name.
 
-use plugind_client::{Client, ClientError, Instance};
+use plugind_client::{Change, Client, ClientError, Instance, Outcome};
 use plugind_tests::contract::{Actor, Colour, Stage, StageRef};
-use plugind_tests::{DEADLINE, Home, Troupe};
+use plugind_tests::{DEADLINE, Home, Troupe, embed, until};
 
 const PLAYER: &str = "
 #[derive(StableType)]
@@ -58,12 +58,7 @@ impl Stage for Theatre {
 }
 
 fn client(home: &Home, troupe: &Troupe<'_>) -> Client {
-    Client::builder(troupe.target())
-        .state_dir(home.state())
-        .runtime_dir(home.runtime())
-        .deadline(DEADLINE)
-        .embed()
-        .expect("the engine starts")
+    embed(home, &troupe.target(), DEADLINE)
 }
 
 fn start(client: &Client) -> Result<Instance<dyn Actor>, ClientError> {
@@ -171,7 +166,7 @@ fn an_older_plugin_works_with_a_program_that_offers_more() {
         client.sync([&mut player]);
         (player.version().number == 2).then_some(())
     };
-    plugind_tests::until("the next version", swapped);
+    until("the next version", swapped);
     assert_eq!(player.bow(3, "all"), Ok("3 bows to all".to_owned()));
     assert_eq!(
         player
@@ -216,4 +211,60 @@ fn an_optional_function_that_looks_otherwise_is_refused() {
     for part in ["player", "`bow`", "u64", "u32", "`Actor`"] {
         assert!(said.contains(part), "{part} in: {said}");
     }
+}
+
+#[test]
+fn what_the_client_refuses_is_said_at_sync() {
+    let home = Home::new();
+    let troupe = Troupe::new(&home);
+    troupe.plugin("player", PLAYER);
+    troupe.build();
+    let client = client(&home, &troupe);
+    let mut player = start(&client).expect("it fits");
+    let mut actors = client.follow::<dyn Actor>().expect("the client lives");
+
+    troupe.contract_with(&[("-> (usize, u32);", "-> (usize, u64);")]);
+    troupe.plugin(
+        "twice",
+        &format!("{PLAYER}\nstruct Other;\n{}", other_impl()),
+    );
+    troupe.build();
+    let (mut kept, mut refused) = (None, None);
+    until("both are said", || {
+        let [own, all] = client.sync([&mut player, &mut actors]);
+        if let Outcome::Kept { version, reason } = own {
+            kept = Some((version.number, reason));
+        }
+        if let Outcome::Followed(changes) = all {
+            refused = refused.take().or_else(|| {
+                changes.into_iter().find_map(|change| match change {
+                    Change::Refused { version, reason } if version.plugin == "twice" => {
+                        Some(reason)
+                    }
+                    _ => None,
+                })
+            });
+        }
+        (kept.is_some() && refused.is_some()).then_some(())
+    });
+    let (version, reason) = kept.expect("as waited for");
+    assert!(version == 2 && reason.contains("measure"), "{reason}");
+    let reason = refused.expect("as waited for");
+    assert!(reason.contains("`Actor` twice"), "{reason}");
+    assert_eq!(player.version().number, 1);
+
+    troupe.contract_with(&[]);
+    troupe.build();
+    until("a version that fits", || {
+        client.sync([&mut player]);
+        (player.version().number == 3).then_some(())
+    });
+    let [outcome] = client.sync([&mut player]);
+    assert_eq!(outcome, Outcome::UpToDate);
+}
+
+/// A second implementation in one plugin.
+fn other_impl() -> String {
+    let from = PLAYER.find("#[plugin]").expect("there is one");
+    PLAYER[from..].replace("for Player", "for Other")
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use plugind_client::{Client, ClientEvent, VersionId};
 use plugind_tests::contract::Prompter;
-use plugind_tests::{DEADLINE, Home, Troupe, until};
+use plugind_tests::{DEADLINE, Home, Troupe, embed, until};
 
 fn prompter(word: &str) -> String {
     format!(
@@ -17,12 +17,7 @@ fn prompter(word: &str) -> String {
 }
 
 fn client(home: &Home, troupe: &Troupe<'_>) -> Client {
-    Client::builder(troupe.target())
-        .state_dir(home.state())
-        .runtime_dir(home.runtime())
-        .deadline(DEADLINE)
-        .embed()
-        .expect("the engine starts")
+    embed(home, &troupe.target(), DEADLINE)
 }
 
 fn version(number: u64) -> VersionId {

@@ -11,6 +11,7 @@ pub mod boundary;
 pub mod contract;
 pub mod fingerprint;
 pub mod host;
+pub mod log;
 pub mod note;
 pub mod registration;
 pub mod stable;

@@ -10,6 +10,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::contract::Implementation;
+use crate::log::Attach;
 
 /// The version of these types. A reader looks at [`Registry::abi`] before it looks at anything else.
 pub const ABI: u32 = 3;
@@ -164,15 +165,17 @@ pub struct Registry {
     /// [`ABI`] of the plugin's build; first, so that every later layout can still be told apart.
     pub abi: u32,
     head: AtomicPtr<Registration>,
+    /// Takes in a sink for the plugin's log records, if it forwards them.
+    pub attach_logs: Option<Attach>,
 }
 
 impl Registry {
     /// An empty list.
-    #[expect(clippy::new_without_default, reason = "it stands in a static")]
-    pub const fn new() -> Self {
+    pub const fn new(attach_logs: Option<Attach>) -> Self {
         Self {
             abi: ABI,
             head: AtomicPtr::new(core::ptr::null_mut()),
+            attach_logs,
         }
     }
 

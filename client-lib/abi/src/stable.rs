@@ -48,6 +48,7 @@ macro_rules! primitives {
         // SAFETY: the language fixes the layout and the valid values of the type.
         unsafe impl StableType for $type {
             const FINGERPRINT: u128 = named::<$type>(stringify!($type));
+            const NAME: &'static str = stringify!($type);
             const FIXED: bool = true;
             const OWNS: bool = false;
         }
@@ -73,6 +74,7 @@ macro_rules! of_one {
                 .number(size_of::<$type>() as u128)
                 .number(T::FINGERPRINT)
                 .finish();
+            const NAME: &'static str = stringify!($type);
             const FIXED: bool = $fixed && T::FIXED;
             const OWNS: bool = $owns;
         }
@@ -84,6 +86,8 @@ of_one! {
     "Vec" Vec<T>, false, true;
     "Box" Box<T>, false, true;
     "VecDeque" std::collections::VecDeque<T>, false, true;
+    "HashSet" std::collections::HashSet<T>, false, true;
+    "BTreeSet" std::collections::BTreeSet<T>, false, true;
     "&" &T, true, false;
     "&mut" &mut T, true, T::OWNS;
     "&[]" &[T], false, false;
@@ -106,6 +110,7 @@ macro_rules! by_compiler {
         // SAFETY: the layout is the compiler's and its library's.
         unsafe impl StableType for $type {
             const FINGERPRINT: u128 = named::<$type>($name);
+            const NAME: &'static str = $name;
             const FIXED: bool = false;
             const OWNS: bool = $owns;
         }
@@ -116,6 +121,30 @@ by_compiler! {
     "String" String, true;
     "&str" &str, false;
     "Duration" Duration, false;
+    "PathBuf" std::path::PathBuf, true;
+}
+
+macro_rules! of_two {
+    ($($name:literal $type:ty, $owns:expr;)*) => {$(
+        // SAFETY: the layout follows from that of both and from the library of the compiler.
+        unsafe impl<A: StableType, B: StableType> StableType for $type {
+            const FINGERPRINT: u128 = Fingerprint::new()
+                .text($name)
+                .number(size_of::<$type>() as u128)
+                .number(A::FINGERPRINT)
+                .number(B::FINGERPRINT)
+                .finish();
+            const NAME: &'static str = stringify!($type);
+            const FIXED: bool = false;
+            const OWNS: bool = $owns;
+        }
+    )*};
+}
+
+of_two! {
+    "Result" Result<A, B>, A::OWNS || B::OWNS;
+    "HashMap" std::collections::HashMap<A, B>, true;
+    "BTreeMap" std::collections::BTreeMap<A, B>, true;
 }
 
 macro_rules! non_zero {

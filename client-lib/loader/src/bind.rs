@@ -33,7 +33,7 @@ pub enum BindError {
     },
     /// A function, or a type in its signature, is another one.
     #[error(
-        "its `{name}` of the contract `{contract}` does not fit: the program expects `{expected}` and the plugin has \
+        "its `{name}` of the contract `{contract}` differs: the program expects `{expected}` and the plugin has \
          `{found}`{}; build both with the same contract",
         if expected == found { ", whose types differ" } else { "" }
     )]

@@ -10,6 +10,19 @@ use plugind_abi::registration::{ABI, Registry};
 use crate::open::Image;
 use crate::register::{RegistrationError, Registrations, add, nodes, text};
 
+/// The program's own list, which `plugind-plugin` keeps.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __registry {
+    () => {{
+        // SAFETY: `plugind-plugin` defines it with this type, and what it returns lives as long as the program.
+        unsafe extern "C" {
+            safe fn plugind_registry() -> &'static $crate::Registry;
+        }
+        plugind_registry()
+    }};
+}
+
 /// The plugins on the program's own list, in the order of their names.
 ///
 /// # Errors
@@ -35,6 +48,9 @@ pub fn linked(registry: &'static Registry) -> Result<Vec<&'static Image>, Regist
             library: None,
             registrations,
             exports: OnceLock::new(),
+            // Program and plugins share one copy of what they log with.
+            attach: None,
+            logs: OnceLock::new(),
         }))
     });
     Ok(images.collect())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use plugind_abi::log::Attach;
 
 use crate::check::{CheckError, Place, check};
 use crate::fatal;
@@ -18,6 +19,9 @@ pub struct Image {
     pub(crate) library: Option<Library>,
     pub(crate) registrations: Option<Registrations>,
     pub(crate) exports: OnceLock<Vec<String>>,
+    /// Takes in a sink for the plugin's log records.
+    pub(crate) attach: Option<Attach>,
+    pub(crate) logs: OnceLock<()>,
 }
 
 impl Image {
@@ -120,12 +124,17 @@ pub fn open(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<&'static Imag
         library: Some(library),
         registrations: None,
         exports: OnceLock::new(),
+        attach: None,
+        logs: OnceLock::new(),
     }));
     if let Some(library) = &image.library {
-        image.registrations = collect(library).map_err(|source| OpenError::Register {
+        let collected = collect(library).map_err(|source| OpenError::Register {
             path: path.to_owned(),
             source,
         })?;
+        if let Some((registrations, attach)) = collected {
+            (image.registrations, image.attach) = (Some(registrations), attach);
+        }
     }
     opened.insert(place, image);
     Ok(image)

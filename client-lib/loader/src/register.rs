@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 
 use libloading::os::unix::Library;
 use plugind_abi::contract::Implementation;
+use plugind_abi::log::Attach;
 use plugind_abi::registration::{ABI, ENTRY, Entry, Kind, Registration, Registry, Text};
 
 /// What one version registered: its own name and number, and its functions and statics.
@@ -119,8 +120,11 @@ pub enum RegistrationError {
 /// More `register!` than a plugin has modules; a longer list is a ring.
 const MAX_REGISTRATIONS: usize = 100_000;
 
+/// What was registered, and how the plugin takes in a sink for its log records.
+type Collected = (Registrations, Option<Attach>);
+
 /// Reads the list of an image that is open; `None` if the image exports no entry of its own.
-pub(crate) fn collect(library: &Library) -> Result<Option<Registrations>, RegistrationError> {
+pub(crate) fn collect(library: &Library) -> Result<Option<Collected>, RegistrationError> {
     // SAFETY: the type is the one that plugind's own SDK gives the symbol (kept by `plugind-plugin`, which alone
     // defines it).
     let Ok(entry) = (unsafe { library.get::<Entry>(ENTRY) }) else {
@@ -133,7 +137,7 @@ pub(crate) fn collect(library: &Library) -> Result<Option<Registrations>, Regist
     // SAFETY: the entry returns null or the address of the image's own static registry, which is never unmapped
     // (kept by `plugind-plugin`, and by `open`, which never closes).
     let registry = unsafe { entry().as_ref::<'static>() }.ok_or(RegistrationError::NoRegistry)?;
-    walk(registry)
+    Ok(walk(registry)?.map(|registrations| (registrations, registry.attach_logs)))
 }
 
 fn walk(registry: &'static Registry) -> Result<Option<Registrations>, RegistrationError> {

@@ -102,6 +102,11 @@ fn sized_items(item: &mut ItemTrait) {
             TraitItem::Fn(function) => {
                 function.sig.generics.where_clause =
                     Some(syn::parse_quote!(where Self: ::core::marker::Sized));
+                if function.default.is_some() {
+                    // Such a body cannot use the state, for instance.
+                    let allow = syn::parse_quote!(#[allow(unused_variables)]);
+                    function.attrs.push(allow);
+                }
             }
             TraitItem::Type(ty) => {
                 ty.colon_token = Some(Default::default());

@@ -129,7 +129,7 @@ impl Function {
             state,
             result,
             default: item.default.clone(),
-            text: sig.to_token_stream().to_string(),
+            text: as_written(sig),
         })
     }
 
@@ -317,4 +317,29 @@ fn receiver_access(receiver: &syn::Receiver) -> syn::Result<Access> {
             "a function that a program offers takes `&self` or `&mut self`",
         ),
     }
+}
+
+/// A signature as people write it: tokens print with a space between any two.
+fn as_written(sig: &syn::Signature) -> String {
+    let mut text = sig.to_token_stream().to_string();
+    for (from, to) in [
+        (" :: ", "::"),
+        ("& ", "&"),
+        (" : ", ": "),
+        (" , ", ", "),
+        (" < ", "<"),
+        (" >", ">"),
+        (" (", "("),
+        ("( ", "("),
+        (" )", ")"),
+        ("[ ", "["),
+        (" ]", "]"),
+        (" ;", ";"),
+    ] {
+        text = text.replace(from, to);
+    }
+    for before in ["->", ",", ":"] {
+        text = text.replace(&format!("{before}("), &format!("{before} ("));
+    }
+    text
 }

@@ -17,12 +17,18 @@
 //!
 //! A crate that forbids `unsafe` may use both.
 //!
+//! With the features `log` and `tracing` what the plugin logs through these crates reaches the program's `tracing`
+//! subscriber, under the target `plugind::plugin` with the plugin's name and version. Nothing is formatted that nobody
+//! wants.
+//!
 //! With the feature `static` the plugin is part of a program that is given to others: it declares no allocator, and the
 //! program finds it by `plugind_client::link!`.
 
 #[cfg(not(feature = "static"))]
 use std::alloc::System;
 
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod logs;
 mod macros;
 mod registry;
 

@@ -4,7 +4,10 @@
 
 use plugind_abi::registration::{Registration, Registry};
 
-static REGISTRY: Registry = Registry::new();
+#[cfg(any(feature = "log", feature = "tracing"))]
+static REGISTRY: Registry = Registry::new(Some(crate::logs::attach));
+#[cfg(not(any(feature = "log", feature = "tracing")))]
+static REGISTRY: Registry = Registry::new(None);
 
 /// Records one `register!`; called by its constructor, under the loader's lock.
 pub fn push(node: &'static Registration) {

@@ -66,10 +66,10 @@
 //!
 //! # What happens at a new version
 //!
-//! When it is opened, nothing. At the next [`Client::sync`](crate::Client::sync) its functions are compared with the
-//! program's contract by fingerprint, all or nothing, and the state is handed over as it is if both versions mean the
-//! same by its type. Otherwise the instance stays with its version, the outcome says why, and the engine is told that
-//! this program refused: it is not `live` here.
+//! When it is opened, its functions are compared with the program's contract by fingerprint, all or nothing; a version
+//! that does not fit is not swapped in. At the next [`Client::sync`](crate::Client::sync) the state is handed over as it
+//! is if both versions mean the same by its type. Otherwise the instance stays with its version. Either way the outcome
+//! is `Kept` and says why, and the engine is told that this program refused: the version is not `live` here.
 //!
 //! A panic ends the call and not the program: the method gives a [`Fault`](crate::Fault) with the message and its place.
 //! What the state went through until then stays done.
@@ -114,7 +114,55 @@
 //! may offer functions that the plugin does not know; a plugin that may call more than the program offers is refused
 //! when it is bound, with the function's name.
 //!
+//! # Many plugins, and services
+//!
+//! [`Client::follow`](crate::Client::follow) keeps an instance of every plugin of a contract. They come, change and go
+//! at `sync`, whose outcome says so; those that are built already come within the first frames.
+//!
+//! [`Client::bind`](crate::Client::bind) gives the functions of a contract without a state to any thread, at a
+//! [`View`](crate::View) of all plugins:
+//!
+//! ```no_run
+//! # use plugind_macros::contract;
+//! # #[contract]
+//! # pub trait Effect {
+//! #     type State;
+//! #     fn start() -> Self::State;
+//! #     fn apply(state: &mut Self::State, pixels: &mut [u32]);
+//! # }
+//! # #[contract]
+//! # pub trait Handlers {
+//! #     fn respond(request: &str) -> String;
+//! # }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let client = plugind_client::Client::watch("./target")?;
+//! # let mut pixels = [0; 16];
+//! let mut effects = client.follow::<dyn Effect>()?;
+//! let [outcome] = client.sync([&mut effects]);
+//! println!("{outcome}"); // sparks v1 joined
+//! for (name, effect) in effects.iter_mut() {
+//!     if let Err(fault) = effect.apply(&mut pixels) {
+//!         eprintln!("{name}: {fault}");
+//!     }
+//! }
+//!
+//! let handlers = client.bind::<dyn Handlers>("handlers")?;
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| {
+//!         let now = client.snapshot(); // one version of every plugin, until it is dropped
+//!         handlers.at(&now).respond("GET /")
+//!     });
+//! });
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What can cross
+//!
+//! Numbers, `bool`, `char`, `()`, tuples of up to six, arrays, `String`, `Vec`, `VecDeque`, `Box`, `Option`, `Result`,
+//! `HashMap`, `BTreeMap`, `HashSet`, `BTreeSet`, `PathBuf`, `Duration`, `NonZero`, and what derives `StableType` and is
+//! made of such. A state is made of them too. A fallible function returns a `Result`, which arrives inside the one that
+//! tells of a panic.
 //!
 //! Arguments are references, `&str`, slices, or values that are `Clone`; results are values that are `Clone`. Every type
 //! implements `StableType`. An owned value never changes sides: an argument is cloned by the plugin, a result by the

@@ -270,7 +270,20 @@ impl Caller<'_> {
         // SAFETY: the user vouches for the function's type on the command line, as `plugind call --help` says. A
         // function of fewer integers ignores the registers of the others, on the platforms that plugind runs on.
         let function = unsafe { table.lookup::<Function>(self.function) }
-            .map_err(|error| Failure::Unknown(format!("{}: {error}", table.version())))?;
+            .map_err(|error| {
+                let contracts: Vec<_> = table.registrations().map_or_else(Vec::new, |registered| {
+                    registered.contracts().collect()
+                });
+                let hint = if contracts.is_empty() {
+                    String::new()
+                } else {
+                    format!(
+                        "; it implements {}, whose functions only a program with that contract can call",
+                        contracts.join(", ")
+                    )
+                };
+                Failure::Unknown(format!("{}: {error}{hint}", table.version()))
+            })?;
         let inscription = self.inscriptions.entry(table.digest()).or_insert_with(|| {
             Inscription::new(format!(
                 "plugind: {} {} crashed: `{}` was ended",
