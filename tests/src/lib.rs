@@ -36,5 +36,5 @@ pub use source::{modules, rust_files, tokens};
 pub use tools::{need, report, say, scratch};
 pub use trace::Trace;
 pub use troupe::{Troupe, contract};
-pub use wait::{DEADLINE, since_change, until};
+pub use wait::{DEADLINE, EndOnDrop, since_change, until};
 pub use writer::{CHUNK, Pace, write_in_chunks};

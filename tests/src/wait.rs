@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +25,15 @@ pub fn until<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
             "{what}: not within {DEADLINE:?}"
         );
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Tells threads that loop to end, also when the test fails: a scope waits for them.
+pub struct EndOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use plugind_client::{Change, Client, Follow, Outcome};
 use plugind_tests::contract::{Actor, Prompter};
-use plugind_tests::{DEADLINE, Home, Troupe, embed, until};
+use plugind_tests::{DEADLINE, EndOnDrop, Home, Troupe, embed, until};
 
 /// An actor whose `stumble` counts its calls.
 fn actor(round: u32) -> String {
@@ -120,6 +120,7 @@ fn plugins_come_change_and_go_under_eight_threads() {
         own.removed
     };
     thread::scope(|scope| {
+        let end = EndOnDrop(&done);
         let threads: Vec<_> = (0..8).map(|nth| scope.spawn(move || follow(nth))).collect();
         all_see("what was there", &[("a", 1)]);
         troupe.plugin("b", &actor(1));
@@ -148,7 +149,7 @@ fn plugins_come_change_and_go_under_eight_threads() {
         troupe.plugin("b", &actor(7));
         troupe.build();
         all_see("what is left", &[("a", 7)]);
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         for thread in threads {
             assert_eq!(thread.join().expect("no assertion failed"), ["c", "b"]);
         }

@@ -8,7 +8,7 @@ use std::thread;
 
 use crossbeam_channel::Receiver;
 use plugind_client::{Client, ClientEvent, Frame, Plugin};
-use plugind_tests::{DEADLINE, Home, answers, cc_plugin, embed, replace, say, until};
+use plugind_tests::{DEADLINE, EndOnDrop, Home, answers, cc_plugin, embed, replace, say, until};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 /// So many images of each plugin take turns; the newest is always followed by another.
@@ -134,13 +134,5 @@ fn swapped(events: &Receiver<ClientEvent>, number: u64) {
             ClientEvent::Refused { version, reason } => panic!("{version}: {reason}"),
             _ => {}
         }
-    }
-}
-
-struct EndOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }

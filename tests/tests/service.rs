@@ -6,7 +6,7 @@ use std::thread;
 
 use plugind_client::{Client, ClientEvent, VersionId};
 use plugind_tests::contract::Prompter;
-use plugind_tests::{DEADLINE, Home, Troupe, embed, until};
+use plugind_tests::{DEADLINE, EndOnDrop, Home, Troupe, embed, until};
 
 fn prompter(word: &str) -> String {
     format!(
@@ -105,6 +105,7 @@ fn requests_on_eight_threads_never_see_two_versions_at_once() {
     let handle = client.bind::<dyn Prompter>("whisper").expect("it fits");
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let end = EndOnDrop(&done);
         let requests = || {
             let mut newest = 0;
             while !done.load(Ordering::Relaxed) {
@@ -128,7 +129,7 @@ fn requests_on_eight_threads_never_see_two_versions_at_once() {
                 (handle.at(&client.snapshot()).version().number == round).then_some(())
             });
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         for thread in threads {
             assert!(thread.join().expect("no assertion failed") >= 1);
         }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use plugind_client::{Client, ClientEvent, Plugin, Reader};
 use plugind_tests::{
-    Call, CargoProject, DEADLINE, Daemon, Home, answers, cc_plugin, replace, say, until,
+    Call, CargoProject, DEADLINE, Daemon, EndOnDrop, Home, answers, cc_plugin, replace, say, until,
 };
 use plugind_wire::event::{Event, Kind, Readers};
 
@@ -293,12 +293,4 @@ fn after_drained_no_reader_returns_an_older_answer() {
     let me = std::process::id();
     assert_eq!(scene.daemon.numbers(Kind::Published, PLUGIN), expected);
     assert_eq!(scene.daemon.numbers_by(Kind::Live, PLUGIN, me), expected);
-}
-
-struct EndOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
