@@ -23,10 +23,14 @@
 //! file's tables lie inside the file. No time passes for a file that a build links, renames or writes through one
 //! descriptor.
 //!
-//! A writer that opens the file anew for each piece escapes the lease between two pieces. It betrays itself: it writes
-//! to an inode that was settled before, or it leaves the file incomplete while nobody can write it. Only then must the
-//! file also have been quiet for 25 ms. That costs `cp` over an existing file 25 ms, and a file that is created,
-//! however slowly, through one descriptor nothing.
+//! A writer that opens the file anew for each piece escapes the lease between two pieces. It betrays itself: it patches
+//! an inode that was settled before, or it leaves the file incomplete while nobody can write it. Only then must the
+//! file also have been quiet for 25 ms.
+//!
+//! `cp` over an existing file writes to an inode that was settled before, too, but empties it first, so nothing of the
+//! old version is left in a file that is complete. Events and times do not tell the two apart; the page table does: the
+//! kernel takes a page of a file out of it when the file is emptied, and leaves it there when the file is written to.
+//! plugind keeps the first page of each artifact mapped, never reads it, and asks `/proc/self/pagemap`.
 //!
 //! # The mapped part first
 //!

@@ -35,6 +35,7 @@ mod stage;
 mod start;
 mod state;
 mod track;
+mod truncation;
 mod versions;
 mod watch;
 mod workers;

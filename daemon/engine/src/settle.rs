@@ -4,9 +4,9 @@
 //! tables lie inside it (see [`crate::complete`]).
 //!
 //! One kind of writer escapes the lease: one that opens the file anew for each piece, between two pieces. It betrays
-//! itself, by writing to an inode that was settled before, or by leaving the file incomplete while nobody can write
-//! it; from then on the file must also have been quiet for [`QUIET`]. Where leases do not work every file must have
-//! been quiet, for [`QUIET_WITHOUT_LEASE`].
+//! itself, by writing to an inode that was settled before without emptying it first (see [`crate::truncation`]), or by
+//! leaving the file incomplete while nobody can write it; then the file must also have been quiet for [`QUIET`]. Where
+//! leases do not work every file must have been quiet, for [`QUIET_WITHOUT_LEASE`].
 //!
 //! An incomplete file that nobody can write is rejected after [`PATIENCE`] without a change; the next change starts
 //! over.
@@ -14,6 +14,7 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags};
@@ -21,9 +22,10 @@ use rustix::io::Errno;
 
 use crate::complete;
 use crate::lease::{self, Lease};
+use crate::truncation::FirstPage;
 use crate::watch::Change;
 
-/// How long an inode that is written in place must be quiet.
+/// How long an inode that is written in pieces must be quiet.
 const QUIET: Duration = Duration::from_millis(25);
 /// The same where the kernel does not tell whether somebody can still write.
 const QUIET_WITHOUT_LEASE: Duration = Duration::from_millis(250);
@@ -147,18 +149,49 @@ pub(crate) enum Look {
     },
 }
 
+/// What was settled last under a name.
+#[derive(Debug, Clone)]
+pub(crate) struct Before {
+    /// What it was.
+    pub(crate) identity: Identity,
+    /// Tells whether the inode was emptied since, where that can be told.
+    page: Option<Arc<FirstPage>>,
+}
+
+impl Before {
+    /// What was settled and copied.
+    pub(crate) fn of(settled: &Settled) -> Self {
+        let page = FirstPage::of(&settled.file);
+        // A page that was taken hold of after the next change says nothing of it.
+        let is_same = || {
+            settled
+                .file
+                .metadata()
+                .is_ok_and(|now| Identity::of(&now).same_content(&settled.identity))
+        };
+        Self {
+            identity: settled.identity,
+            page: page.filter(|_| is_same()).map(Arc::new),
+        }
+    }
+
+    fn was_emptied(&self) -> bool {
+        self.page.as_ref().is_some_and(|page| page.was_emptied())
+    }
+}
+
 /// The way of one artifact from its first hint to [`Settled`].
 #[derive(Debug)]
 pub(crate) struct Settling {
     path: PathBuf,
     heard: Instant,
-    /// The inode that was settled last under this name.
-    before: Option<Identity>,
+    /// What was settled last under this name.
+    before: Option<Before>,
     /// A name was put there anew since, so writing to the same inode number proves nothing.
     appeared: bool,
     /// Written to since, under the name it had.
     written: bool,
-    /// A writer that opens the file for each piece.
+    /// A writer that was seen to leave the file between two pieces.
     in_pieces: bool,
     /// What the last look saw, and since when that has not changed.
     last: Option<(Option<Identity>, Instant)>,
@@ -167,7 +200,7 @@ pub(crate) struct Settling {
 
 impl Settling {
     /// Starts at a first hint; `before` is what was settled last under this name.
-    pub(crate) fn new(path: PathBuf, before: Option<Identity>, now: Instant) -> Self {
+    pub(crate) fn new(path: PathBuf, before: Option<Before>, now: Instant) -> Self {
         Self {
             path,
             heard: now,
@@ -207,7 +240,7 @@ impl Settling {
 
     /// Looks at the file.
     pub(crate) fn look(&mut self, now: Instant) -> Look {
-        let (file, found) = match open(&self.path) {
+        let (file, lease, found) = match open(&self.path) {
             Ok(opened) => opened,
             Err(error) => return self.look_in_vain(error, now),
         };
@@ -222,14 +255,6 @@ impl Settling {
         }
         let identity = Identity::of(&found);
         let unchanged_since = self.note(Some(identity), now);
-        if let Some(before) = &self.before
-            && !self.appeared
-            && before.same_inode(&identity)
-            && (self.written || !before.same_content(&identity))
-        {
-            self.in_pieces = true;
-        }
-        let lease = lease::ask(&file);
         if lease == Lease::Writable {
             return self.later(now);
         }
@@ -245,7 +270,7 @@ impl Settling {
         }
         let quiet = match lease {
             Lease::Unknown => QUIET_WITHOUT_LEASE,
-            _ if self.in_pieces => QUIET,
+            _ if self.in_pieces || self.is_patched(&identity) => QUIET,
             _ => Duration::ZERO,
         };
         if now.duration_since(unchanged_since) < quiet {
@@ -257,6 +282,16 @@ impl Settling {
             identity,
             heard: self.heard,
             took: now.duration_since(self.heard),
+        })
+    }
+
+    /// Whether the inode that was settled before was written to since, without being emptied first.
+    fn is_patched(&self, now: &Identity) -> bool {
+        self.before.as_ref().is_some_and(|before| {
+            !self.appeared
+                && before.identity.same_inode(now)
+                && (self.written || !before.identity.same_content(now))
+                && !before.was_emptied()
         })
     }
 
@@ -328,12 +363,14 @@ pub(crate) fn identity(path: &Path) -> Option<Identity> {
     std::fs::metadata(path).ok().as_ref().map(Identity::of)
 }
 
-/// Opens without waiting for anybody (a FIFO) and without touching a device's state.
-fn open(path: &Path) -> Result<(File, Metadata), Errno> {
+/// Opens without waiting for anybody (a FIFO) and without touching a device's state. What the file is is asked after
+/// whether somebody can write it, so that it is what the last writer left.
+fn open(path: &Path) -> Result<(File, Lease, Metadata), Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let lease = lease::ask(&file);
     let found = file
         .metadata()
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    Ok((file, found))
+    Ok((file, lease, found))
 }

@@ -10,7 +10,7 @@ use crate::engine::Loop;
 use crate::events::of_file;
 use crate::lanes::{self, Layout};
 use crate::opening::Opening;
-use crate::settle::{self, Identity, Look, Settled, Settling};
+use crate::settle::{self, Before, Identity, Look, Settled, Settling};
 use crate::watch::{Change, Hint};
 use crate::workers::{Copy, Source};
 
@@ -19,7 +19,7 @@ pub(crate) struct Tracked {
     lane: String,
     phase: Phase,
     /// What was copied last.
-    pub(crate) settled: Option<Identity>,
+    pub(crate) settled: Option<Before>,
     /// What was rejected last; the same state is not looked at again.
     rejected: Option<Option<Identity>>,
     /// Its place among what was found at the start, until it has a number or lost the place.
@@ -233,6 +233,7 @@ impl Loop {
         let (lane, plugin) = (artifact.lane.clone(), artifact.plugin.clone());
         if let Some(tracked) = self.tracked.get_mut(path) {
             tracked.phase = Phase::Absent;
+            tracked.settled = None;
         }
         let mut event = of_file(Kind::Absent, path, Some(&lane), None);
         event.plugin = plugin;
@@ -259,7 +260,7 @@ impl Loop {
     }
 
     /// A copy has come back: the artifact is free for its next change.
-    pub(crate) fn copied_from(&mut self, path: &Path, copied: Option<Identity>) {
+    pub(crate) fn copied_from(&mut self, path: &Path, copied: Option<Before>) {
         let Some(tracked) = self.tracked.get_mut(path) else {
             return;
         };
@@ -277,7 +278,7 @@ impl Loop {
         // What was heard while it was copied may have come before the copy was proved, and then says nothing new.
         let Some(heard) = heard else { return };
         let now = settle::identity(path);
-        if tracked.settled != now {
+        if tracked.settled_identity() != now {
             tracked.settling(path, Instant::now());
         } else if heard.is_content() && now.is_some_and(|now| now.may_hide_a_write()) {
             tracked.settling(path, Instant::now());
@@ -345,6 +346,10 @@ impl Loop {
 }
 
 impl Tracked {
+    fn settled_identity(&self) -> Option<Identity> {
+        self.settled.as_ref().map(|before| before.identity)
+    }
+
     /// Sets the time of the next look.
     fn look_at(&mut self, at: Instant) {
         if let Phase::Settling { next, .. } = &mut self.phase {
@@ -355,7 +360,7 @@ impl Tracked {
     /// Starts to settle, now.
     fn settling(&mut self, path: &Path, now: Instant) -> &mut Settling {
         self.phase = Phase::Settling {
-            settling: Box::new(Settling::new(path.to_owned(), self.settled, now)),
+            settling: Box::new(Settling::new(path.to_owned(), self.settled.clone(), now)),
             next: now,
         };
         match &mut self.phase {
@@ -375,8 +380,8 @@ impl Tracked {
             (None, None) => true,
             _ => false,
         };
-        let as_settled =
-            self.settled.is_some() && same(self.settled) && !matches!(self.phase, Phase::Absent);
+        let settled = self.settled_identity();
+        let as_settled = settled.is_some() && same(settled) && !matches!(self.phase, Phase::Absent);
         let as_rejected = self.rejected.is_some_and(same);
         !as_settled && !as_rejected
     }

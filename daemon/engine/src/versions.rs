@@ -16,6 +16,7 @@ use crate::engine::Loop;
 use crate::events::of_version;
 use crate::inspect::{InspectError, Inspected, declared, file_name};
 use crate::lanes;
+use crate::settle::Before;
 use crate::stage::{Copied, Copying, Known, StageError, Staged, place};
 use crate::workers::{Examination, Finished, Source};
 use plugind_wire::sentence;
@@ -152,7 +153,7 @@ impl Loop {
     fn copied(&mut self, source: Source, result: Result<Copying, StageError>) {
         match (source, result) {
             (Source::Watched { path, lane, .. }, Ok(Copying::Done(copied))) => {
-                self.copied_from(&path, Some(copied.settled.identity));
+                self.copied_from(&path, Some(Before::of(&copied.settled)));
                 self.watched(&path, &lane, *copied);
             }
             (Source::Watched { path, .. }, Ok(Copying::Changed { heard, content })) => {
