@@ -30,7 +30,7 @@
 //! `cp` over an existing file writes to an inode that was settled before, too, but empties it first, so nothing of the
 //! old version is left in a file that is complete. Events and times do not tell the two apart; the page table does: the
 //! kernel takes a page of a file out of it when the file is emptied, and leaves it there when the file is written to.
-//! plugind keeps the first page of each artifact mapped, never reads it, and asks `/proc/self/pagemap`.
+//! the daemon keeps the first page of each artifact mapped, never reads it, and asks `/proc/self/pagemap`.
 //!
 //! # The mapped part first
 //!

@@ -159,9 +159,9 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// What was settled and copied.
-    pub(crate) fn of(settled: &Settled) -> Self {
-        let page = FirstPage::of(&settled.file);
+    /// What was settled and copied; `hold` keeps its first page mapped.
+    pub(crate) fn of(settled: &Settled, hold: bool) -> Self {
+        let page = hold.then(|| FirstPage::of(&settled.file)).flatten();
         // A page that was taken hold of after the next change says nothing of it.
         let is_same = || {
             settled

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
 use plugind_wire::message::Failure;
-use plugind_wire::status::{self, Outcome, Probe};
+use plugind_wire::status::{self, Mode, Outcome, Probe};
 
 use crate::catalogue::{Artifact, Progress, Version};
 use crate::engine::Loop;
@@ -153,7 +153,9 @@ impl Loop {
     fn copied(&mut self, source: Source, result: Result<Copying, StageError>) {
         match (source, result) {
             (Source::Watched { path, lane, .. }, Ok(Copying::Done(copied))) => {
-                self.copied_from(&path, Some(Before::of(&copied.settled)));
+                // A program maps nothing of the folder that a build writes to, not even by the engine inside it.
+                let hold = self.hello.mode == Mode::Daemon;
+                self.copied_from(&path, Some(Before::of(&copied.settled, hold)));
                 self.watched(&path, &lane, *copied);
             }
             (Source::Watched { path, .. }, Ok(Copying::Changed { heard, content })) => {
