@@ -30,7 +30,8 @@
 //! `cp` over an existing file writes to an inode that was settled before, too, but empties it first, so nothing of the
 //! old version is left in a file that is complete. Events and times do not tell the two apart; the page table does: the
 //! kernel takes a page of a file out of it when the file is emptied, and leaves it there when the file is written to.
-//! the daemon keeps the first page of each artifact mapped, never reads it, and asks `/proc/self/pagemap`.
+//! The daemon keeps the first page of each artifact mapped, never reads it, and asks `/proc/self/pagemap`. An embedded
+//! engine waits instead: a program maps nothing of the folder that a build writes to.
 //!
 //! # The mapped part first
 //!

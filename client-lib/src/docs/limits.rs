@@ -36,8 +36,8 @@
 //!
 //! A file that is patched in place, without being emptied first, is announced 25 ms after its last write, because a writer
 //! that reopens the file between two pieces cannot be told from one that is done. The same goes for `cp` over a file
-//! with an embedded engine, and where plugind may not lock a page of it in memory (`ulimit -l`). Where leases do not work, on most network file systems and
-//! for files of another user, every file must have been quiet for 250 ms.
+//! with an embedded engine, and where the daemon may not lock a page of it in memory (`ulimit -l`). Where leases do not
+//! work, on most network file systems and for files of another user, every file must have been quiet for 250 ms.
 //!
 //! # Platforms
 //!
