@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use plugind_client::{Client, ClientEvent, VersionId};
+use plugind_wire::status::{self, Outcome};
 use plugind_tests::contract::Prompter;
 use plugind_tests::{DEADLINE, EndOnDrop, Home, Troupe, embed, until};
 
@@ -160,10 +161,11 @@ fn a_paused_client_swaps_the_newest_when_it_goes_on() {
         until("it is published", || {
             let status = client.status().expect("a status");
             let versions = &status.plugins[0].versions;
-            versions.iter().any(|v| v.version == number).then_some(())
+            let published = |v: &status::Version| v.version == number && v.outcome == Outcome::Published;
+            versions.iter().any(published).then_some(())
         });
     }
-    // The engine has announced both by the time it answers this.
+    // What a status calls published was sent before that status.
     client.status().expect("a status");
     assert_eq!(client.plugins().expect("the client lives").len(), 1);
     assert_eq!(*handle.at(&client.snapshot()).version(), version(1));
