@@ -115,6 +115,8 @@ pub struct State {
     pub present: u32,
     /// 1 if its layout is decided by no compiler.
     pub fixed: u32,
+    /// 1 if only the version that made it can free it.
+    pub own_allocator: u32,
     /// Of the state's type.
     pub print: Print,
     /// The type's name, for people.
@@ -146,6 +148,7 @@ impl State {
         Self {
             present: 0,
             fixed: 1,
+            own_allocator: 0,
             print: Print::new(0),
             name: Text::new(""),
             drop: drop_state::<()>,
@@ -157,6 +160,7 @@ impl State {
         Self {
             present: 1,
             fixed: T::FIXED as u32,
+            own_allocator: 0,
             print: Print::new(T::FINGERPRINT),
             name: Text::new(T::NAME),
             drop: drop_state::<T>,
@@ -217,6 +221,11 @@ pub unsafe fn take_result<T: Clone>(mut result: MaybeUninit<T>, drop: *const ())
 ///
 /// The methods of `Functions` call the entries of a table with the types that the fingerprints of `FUNCTIONS` stand for,
 /// and what `start` gives is as it says.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no contract",
+    label = "no contract",
+    note = "put `#[contract]` on the trait"
+)]
 pub unsafe trait Contract: 'static {
     /// The trait's name.
     const NAME: &'static str;
@@ -257,6 +266,13 @@ impl Implementation {
             count: <C as ImplementedBy<P>>::FUNCTIONS.len(),
             state: <C as ImplementedBy<P>>::STATE,
         }
+    }
+
+    /// The same by a plugin of which it is known whether it may have an allocator of its own.
+    #[must_use]
+    pub const fn allocating(mut self, own_allocator: bool) -> Self {
+        self.state.own_allocator = own_allocator as u32;
+        self
     }
 
     /// The contract's name.
@@ -416,7 +432,7 @@ impl<C: Contract + ?Sized> Bound<C> {
     /// # Safety
     ///
     /// The other version means the same by the state's type: the fingerprints are equal, and the compilers too if one
-    /// decided the layout.
+    /// decided the layout. Both free with the system's allocator.
     pub unsafe fn hand_to(&mut self, table: &'static Table<C>) {
         self.table = table;
     }

@@ -14,6 +14,16 @@ pub struct Carried<C: Contract + ?Sized> {
 /// Why a state was not carried to another version. The old version and its state go on, untouched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Kept {
+    /// One of the versions cannot free what the other allocated.
+    #[error(
+        "{which} is built for an allocator of its own (feature `own_allocator` or `static` of `plugind-plugin`), and no \
+         version can free what another allocated, so the state cannot be handed over; start the program again, or build \
+         the plugin without that feature"
+    )]
+    OwnAllocator {
+        /// One version or both, in words.
+        which: &'static str,
+    },
     /// The state's type is another one.
     #[error(
         "the state changed from `{from}` to `{to}` and cannot be carried; start the program again, or undo the change"
@@ -69,6 +79,15 @@ impl<C: Contract + ?Sized> Carried<C> {
         let from = self.functions.bound().table();
         // SAFETY: the names are static strings of images that are never unmapped.
         let name = |table: &Table<C>| unsafe { table.state().name.lossy() };
+        let which = match (from.state().own_allocator, to.state().own_allocator) {
+            (0, 0) => None,
+            (_, 0) => Some("the version that made the state"),
+            (0, _) => Some("the new version"),
+            _ => Some("the plugin"),
+        };
+        if let Some(which) = which {
+            return Err(Kept::OwnAllocator { which });
+        }
         if from.state().print != to.state().print {
             return Err(Kept::StateDiffers {
                 from: name(from),
@@ -81,7 +100,8 @@ impl<C: Contract + ?Sized> Carried<C> {
                 to: to.toolchain().to_owned(),
             });
         }
-        // SAFETY: fingerprint and, where it matters, compiler are equal, as compared above.
+        // SAFETY: fingerprint and, where it matters, compiler are equal, and neither has an allocator of its own, as
+        // compared above.
         unsafe { self.functions.bound_mut().hand_to(to) };
         Ok(())
     }

@@ -50,6 +50,9 @@ pub fn host(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes an implementation of a contract a plugin's.
 ///
 /// The plugin's name and version are those of its package. Stands on `impl Contract for Type`.
+///
+/// `#[plugin(own_allocator)]` lets the plugin have a `#[global_allocator]`, with the feature `own_allocator` of
+/// `plugind-plugin`. Its state is then never handed to another version.
 #[proc_macro_attribute]
 pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemImpl);

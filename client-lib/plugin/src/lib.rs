@@ -21,10 +21,15 @@
 //! subscriber, under the target `plugind::plugin` with the plugin's name and version. Nothing is formatted that nobody
 //! wants.
 //!
+//! All versions of a plugin allocate from the system, so that a state may be freed by another version than made it. A
+//! plugin with a `#[global_allocator]` of its own asks for the feature `own_allocator` and says
+//! `#[plugin(own_allocator)]`; no state of it is handed to another version. Cargo builds one `plugind-plugin` for all
+//! plugins of one build: the others in that build lose theirs too.
+//!
 //! With the feature `static` the plugin is part of a program that is given to others: it declares no allocator, and the
 //! program finds it by `plugind_client::link!`.
 
-#[cfg(not(feature = "static"))]
+#[cfg(not(any(feature = "static", feature = "own_allocator")))]
 use std::alloc::System;
 
 #[cfg(any(feature = "log", feature = "tracing"))]
@@ -33,8 +38,8 @@ mod macros;
 mod registry;
 
 /// A state that one version made is dropped by a later one, so all versions allocate from one place. A plugin that brings
-/// an allocator of its own does not compile.
-#[cfg(not(feature = "static"))]
+/// an allocator of its own does not compile, unless it gives that up.
+#[cfg(not(any(feature = "static", feature = "own_allocator")))]
 #[global_allocator]
 static ALLOCATOR: System = System;
 
@@ -45,8 +50,10 @@ pub mod __private {
     pub use plugind_abi::note::{Note, contract_len, descriptor_len};
     pub use plugind_abi::registration::{Kind, Registration, Symbol, Text};
 
-    /// What a plugin registers for a contract.
+    /// What a plugin registers for a contract. Where this crate declares no allocator, whatever the reason, the plugin may
+    /// have one.
     pub const fn implementation<C: ImplementedBy<P> + ?Sized, P>() -> Implementation {
-        Implementation::of::<C, P>()
+        let own_allocator = cfg!(any(feature = "static", feature = "own_allocator"));
+        Implementation::of::<C, P>().allocating(own_allocator)
     }
 }

@@ -66,6 +66,26 @@ macro_rules! __contract {
     };
 }
 
+/// What `#[plugin(own_allocator)]` needs.
+#[doc(hidden)]
+#[macro_export]
+#[cfg(any(feature = "static", feature = "own_allocator"))]
+macro_rules! __own_allocator {
+    () => {};
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[cfg(not(any(feature = "static", feature = "own_allocator")))]
+macro_rules! __own_allocator {
+    () => {
+        ::core::compile_error!(
+            "`#[plugin(own_allocator)]` needs `plugind-plugin` without its allocator: write `features = \
+             [\"own_allocator\"]` for `plugind-plugin` in Cargo.toml"
+        );
+    };
+}
+
 /// A list of names, each of a function or, after `static`, of a static.
 #[doc(hidden)]
 #[macro_export]

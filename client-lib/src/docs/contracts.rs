@@ -74,6 +74,38 @@
 //! A panic ends the call and not the program: the method gives a [`Fault`](crate::Fault) with the message and its place.
 //! What the state went through until then stays done.
 //!
+//! # An allocator of one's own
+//!
+//! A state that is handed over is freed by another version than made it. So all versions allocate from the system, and a
+//! plugin with a `#[global_allocator]` does not compile. One that needs it says so twice, in `Cargo.toml` and at its
+//! implementation:
+//!
+//! ```toml
+//! plugind-plugin = { version = "0.1", features = ["own_allocator"] }
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::{contract, plugin};
+//! # #[contract]
+//! # trait Game {
+//! #     fn update();
+//! # }
+//! # struct Breakout;
+//! #[plugin(own_allocator)]
+//! impl Game for Breakout {
+//!     fn update() {}
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! (Here, where the feature is not asked for, this does not compile either.) Its state is then never handed over: an instance stays with the version that made it, and the outcome is `Kept`; so it
+//! is on the way to such a version and on the way back. What starts later is the new version's. Arguments and results
+//! need no care, because an owned value never changes sides.
+//!
+//! Cargo builds `plugind-plugin` once for all plugins of one `cargo build`, with the features that any of them asks for,
+//! and nothing tells inside which plugin asked: the states of the others in that build are not handed over either. Build
+//! such a plugin apart, with `-p` or in a workspace of its own.
+//!
 //! # A contract grows
 //!
 //! A function with a default body is optional. Where a plugin lacks it the program runs the body, without the plugin's
@@ -353,7 +385,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! An allocator of the plugin's own, because a state that one version made is dropped by a later one:
+//! An allocator of the plugin's own that it did not ask for, because a state that one version made is dropped by a later
+//! one:
 //!
 //! ```compile_fail
 //! # use plugind_macros::{contract, plugin};
@@ -364,6 +397,20 @@
 //! #[global_allocator]
 //! static OWN: std::alloc::System = std::alloc::System;
 //!
+//! struct Breakout;
+//! #[plugin]
+//! impl Game for Breakout {
+//!     fn update() {}
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::{contract, plugin};
+//! # #[contract]
+//! # trait Game {
+//! #     fn update();
+//! # }
 //! struct Breakout;
 //! #[plugin]
 //! impl Game for Breakout {

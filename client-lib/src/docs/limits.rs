@@ -18,6 +18,9 @@
 //! with its version until the program starts again or the change is undone. A fingerprint folds names, offsets, sizes
 //! and the types of fields; two types with the same fields and another meaning are not told apart.
 //!
+//! A plugin with an allocator of its own (`#[plugin(own_allocator)]`) never hands its state over, and neither does any
+//! other plugin of the same `cargo build`. Nor does one that was built for being linked in, with the feature `static`.
+//!
 //! # What versions share
 //!
 //! Every version has its own statics, with three exceptions that `inspect` warns of or that the loader decides: symbols
