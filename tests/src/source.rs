@@ -24,30 +24,59 @@ pub fn rust_files(dir: &Path) -> BTreeSet<PathBuf> {
 
 /// The words and signs of a source, without comments, and without what stands in strings and characters.
 pub fn tokens(source: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
+    let tokens = parts(source).filter(|(part, _)| *part == Part::Token);
+    tokens.map(|(_, text)| text.to_owned()).collect()
+}
+
+/// What stands in the strings of a source that are not raw ones.
+pub(crate) fn sentences(source: &str) -> Vec<String> {
+    let strings = parts(source).filter(|(part, _)| *part == Part::String);
+    strings.map(|(_, text)| unescaped(text)).collect()
+}
+
+#[derive(PartialEq, Eq)]
+enum Part {
+    Token,
+    /// With its quotes.
+    String,
+    Other,
+}
+
+fn parts(source: &str) -> impl Iterator<Item = (Part, &str)> {
     let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let len = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let (part, len) = if rest.starts_with("//") {
+            (Part::Other, rest.find('\n').unwrap_or(rest.len()))
         } else if rest.starts_with("/*") {
-            block_comment(rest)
-        } else if let Some(len) = raw_string(rest).or_else(|| string(rest)) {
-            len
+            (Part::Other, block_comment(rest))
+        } else if let Some(len) = raw_string(rest) {
+            (Part::Other, len)
+        } else if let Some(len) = string(rest) {
+            (Part::String, len)
         } else if first == '\'' {
-            character_or_lifetime(rest)
+            (Part::Other, character_or_lifetime(rest))
         } else if is_word(first) {
             let len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-            tokens.push(rest[..len].to_owned());
-            len
+            (Part::Token, len)
+        } else if first.is_whitespace() {
+            (Part::Other, first.len_utf8())
         } else {
-            if !first.is_whitespace() {
-                tokens.push(first.to_string());
-            }
-            first.len_utf8()
+            (Part::Token, first.len_utf8())
         };
-        rest = &rest[len..];
-    }
-    tokens
+        let (text, after) = rest.split_at(len);
+        rest = after;
+        Some((part, text))
+    })
+}
+
+/// Without quotes; a line that goes on is one line.
+fn unescaped(string: &str) -> String {
+    let inside = string.trim_start_matches(|c| c != '"').trim_matches('"');
+    let mut lines = inside.split("\\\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    let joined = lines.fold(first, |all, line| all + line.trim_start());
+    joined.replace("\\\"", "\"")
 }
 
 fn is_word(c: char) -> bool {
@@ -151,7 +180,13 @@ pub fn modules(root: &Path) -> BTreeSet<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::tokens;
+    use super::{sentences, tokens};
+
+    #[test]
+    fn strings_are_read_as_they_are_said() {
+        let source = "f(\"say \\\"it\\\" \\\n    at once\", b\"so\", 'x', r#\"raw\"#); // \"no\"";
+        assert_eq!(sentences(source), ["say \"it\" at once", "so"]);
+    }
 
     #[test]
     fn comments_strings_and_characters_are_no_tokens() {

@@ -1,14 +1,11 @@
 //! What the macros refuse they refuse with a hint, each wrong contract compiled for real; and what would make two builds
 //! mean something else by one type changes its fingerprint.
 
-use std::fs;
-use std::path::Path;
-
 use plugind_abi::stable::StableType;
-use plugind_tests::{Home, workspace};
+use plugind_tests::{Home, Refusals, Refused};
 
-/// What is refused, a part of what is said then, and a neighbour that compiles.
-const REFUSED: [(&str, &str, &str); 34] = [
+/// What is refused of contracts, of types, and of what a program offers.
+const REFUSED: &[Refused] = &[
     // Types.
     (
         "struct In; CONTRACT { fn f(input: &In); }",
@@ -39,6 +36,11 @@ const REFUSED: [(&str, &str, &str); 34] = [
         "CONTRACT { fn f(input: &mut Vec<u8>); }",
         "pass a slice",
         "CONTRACT { fn f(input: &mut [u8]); }",
+    ),
+    (
+        "CONTRACT { fn f(input: Self) -> u8; }",
+        "`Self` stands only as `Self::State`",
+        "CONTRACT { fn f(input: u8) -> u8; }",
     ),
     // Lifetimes.
     (
@@ -186,60 +188,68 @@ const REFUSED: [(&str, &str, &str); 34] = [
         "no supertraits",
         "HOST { fn f(&self); } CONTRACT { fn g(engine: &mut EngineRef<'_>); }",
     ),
+    (
+        "#[host(fast)] pub trait Engine { fn f(&self); }",
+        "`#[host]` takes no arguments",
+        "HOST { fn f(&self); }",
+    ),
+    (
+        "#[host] pub trait Engine<T> { fn f(&self); }",
+        "what a program offers has no generic parameters",
+        "HOST { fn f(&self); }",
+    ),
+];
+
+/// The same of plugins.
+const REFUSED_PLUGINS: &[Refused] = &[
+    (
+        "#[plugin(own_alocator)] impl Act for Actor { fn f() {} }",
+        "is `own_allocator`",
+        "PLUGIN { fn f() {} }",
+    ),
+    (
+        "#[plugin(own_allocator = true)] impl Act for Actor { fn f() {} }",
+        "is `own_allocator`",
+        "PLUGIN { fn f() {} }",
+    ),
+    // The crate of these has the system's allocator.
+    (
+        "#[plugin(own_allocator)] impl Act for Actor { fn f() {} }",
+        "features = [\"own_allocator\"]",
+        "PLUGIN { fn f() {} }",
+    ),
+    (
+        "#[plugin] impl Actor { fn f() {} } type A = dyn Act;",
+        "impl Contract for Type",
+        "PLUGIN { fn f() {} }",
+    ),
+    (
+        "#[plugin] impl<T: 'static> Act for (Actor, T) { fn f() {} }",
+        "write one for each type",
+        "#[plugin] impl Act for (Actor, u8) { fn f() {} }",
+    ),
+    (
+        "trait Plain { fn f(&self); } #[plugin] impl Plain for Actor { fn f(&self) {} } type A = dyn Act;",
+        "put `#[contract]` on the trait",
+        "PLUGIN { fn f() {} }",
+    ),
+    (
+        "CONTRACT { type State; fn f() -> Self::State; } pub struct World; \
+         #[plugin] impl Game for u8 { type State = World; fn f() -> World { World } }",
+        "`World` cannot cross a plugin's boundary",
+        "CONTRACT { type State; fn f() -> Self::State; } #[derive(StableType)] pub struct World; \
+         #[plugin] impl Game for u8 { type State = World; fn f() -> World { World } }",
+    ),
 ];
 
 #[test]
 fn what_cannot_cross_is_refused_with_a_hint() {
     let home = Home::new();
-    let project = home.work().join("contract");
-    fs::create_dir_all(project.join("src")).expect("a folder");
-    let path = |to: &str| workspace().join(to).display().to_string();
-    let manifest = format!(
-        "[package]\nname = \"contract\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
-         plugind-abi = {{ path = {:?} }}\nplugind-macros = {{ path = {:?} }}\n",
-        path("client-lib/abi"),
-        path("client-lib/macros")
-    );
-    fs::write(project.join("Cargo.toml"), manifest).expect("the manifest");
-    let source = |item: &str| {
-        let item = item.replace("CONTRACT", "#[contract] pub trait Game");
-        let item = item.replace("HOST", "#[host] pub trait Engine");
-        format!("use plugind_macros::{{StableType, contract, host}};\n{item}\n")
-    };
-    let write = |source: String| {
-        let lib = format!("#![allow(dead_code, unused)]\n{source}");
-        fs::write(project.join("src/lib.rs"), lib).expect("the source");
-    };
-    for (item, hint, _) in REFUSED {
-        write(source(item));
-        let said = check(&home, &project).expect_err("it compiles");
-        assert!(said.contains(hint), "no {hint:?} for {item}:\n{said}");
-        assert!(
-            said.contains("src/lib.rs:3:"),
-            "not at the user's own line: {said}"
-        );
-    }
-    let neighbours = REFUSED
-        .iter()
-        .enumerate()
-        .map(|(nth, (_, _, good))| format!("mod n{nth} {{ {} }}\n", source(good)));
-    write(neighbours.collect());
-    check(&home, &project).expect("the neighbours compile");
-}
-
-/// What cargo says of a crate that does not compile.
-fn check(home: &Home, project: &Path) -> Result<(), String> {
-    let output = home
-        .command(env!("CARGO"))
-        .args(["check", "--offline", "--quiet", "--target-dir"])
-        .arg(home.work().join("target"))
-        .current_dir(project)
-        .output()
-        .expect("cargo starts");
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    let mut refusals = Refusals::new(&home);
+    refusals.check(&[REFUSED, REFUSED_PLUGINS].concat());
+    // Who adds a refusal adds a use that is refused.
+    let unsaid = refusals.unsaid();
+    assert!(unsaid.is_empty(), "nothing here is told {unsaid:#?}");
 }
 
 /// Two definitions of one type, each as its own build would see it.
