@@ -40,5 +40,5 @@ pub use three::{CountedFrame, ThreeCrates};
 pub use tools::{need, report, say, scratch};
 pub use trace::Trace;
 pub use troupe::{Troupe, contract};
-pub use wait::{DEADLINE, EndOnDrop, since_change, until};
+pub use wait::{DEADLINE, EndOnDrop, since_change, until, within};
 pub use writer::{CHUNK, Pace, write_in_chunks};

@@ -15,15 +15,24 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 ///
 /// After [`DEADLINE`], with `what`.
 pub fn until<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, || state().ok_or_else(|| what.to_owned()))
+}
+
+/// The same with a deadline of its own; while `state` gives nothing it says what there is instead.
+///
+/// # Panics
+///
+/// After the deadline, with what was said last.
+pub fn within<T>(deadline: Duration, mut state: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = state() {
-            return found;
+        match state() {
+            Ok(found) => return found,
+            Err(instead) => assert!(
+                started.elapsed() < deadline,
+                "not within {deadline:?}: {instead}"
+            ),
         }
-        assert!(
-            started.elapsed() < DEADLINE,
-            "{what}: not within {DEADLINE:?}"
-        );
         thread::sleep(Duration::from_millis(5));
     }
 }
