@@ -63,7 +63,10 @@ impl<'h> Troupe<'h> {
         self.write(
             &format!("plugins/{name}"),
             name,
-            "[lib]\ncrate-type = [\"cdylib\"]\n",
+            &format!(
+                "[lib]\nname = {:?}\ncrate-type = [\"cdylib\"]\n",
+                self.library(name)
+            ),
             &["abi", "macros", "plugin"],
             &source,
         );
@@ -90,7 +93,14 @@ impl<'h> Troupe<'h> {
 
     /// Where a plugin is built.
     pub fn artifact(&self, name: &str) -> PathBuf {
-        self.target().join(format!("debug/lib{name}.so"))
+        let library = self.library(name);
+        self.target().join(format!("debug/lib{library}.so"))
+    }
+
+    /// A library's name. A build directory holds one `cdylib` of a name, which would go into every target directory,
+    /// so that another troupe's must have another.
+    fn library(&self, name: &str) -> String {
+        format!("{name}_{}", self.version.replace('.', "_"))
     }
 
     /// Builds everything.

@@ -98,7 +98,7 @@ fn a_plugin_is_heard_and_nothing_is_formatted_in_vain() {
     let [log, trace] = lines.as_slice() else {
         panic!("{lines:#?}");
     };
-    let both = ["version=1", "plugins/player/src/lib.rs:", "from=\"player\""];
+    let both = ["version=1", "plugins/player/src/lib.rs:", "from=\"player_"];
     assert!(
         has(log, &["INFO", "player", "counted a log of step 1"]) && has(log, &both),
         "{log}"

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use plugind_client::{Client, ClientEvent, VersionId};
-use plugind_wire::status::{self, Outcome};
 use plugind_tests::contract::Prompter;
 use plugind_tests::{DEADLINE, EndOnDrop, Home, Troupe, embed, until};
+use plugind_wire::status::{self, Outcome};
 
 fn prompter(word: &str) -> String {
     format!(
@@ -161,7 +161,8 @@ fn a_paused_client_swaps_the_newest_when_it_goes_on() {
         until("it is published", || {
             let status = client.status().expect("a status");
             let versions = &status.plugins[0].versions;
-            let published = |v: &status::Version| v.version == number && v.outcome == Outcome::Published;
+            let published =
+                |v: &status::Version| v.version == number && v.outcome == Outcome::Published;
             versions.iter().any(published).then_some(())
         });
     }
