@@ -17,7 +17,7 @@ use crate::error::ClientError;
 use crate::event::{Events, Listeners};
 use crate::follow::Follow;
 use crate::handle::Handle;
-use crate::instance::{InSync, Instance, Moved, Outcome};
+use crate::instance::{InSync, Instance, Moved, Now, Outcome};
 use crate::link::{Link, Target};
 use crate::linked;
 use crate::loader::Loader;
@@ -457,11 +457,19 @@ impl Client {
     ///
     /// If an instance is another client's.
     pub fn sync<const N: usize>(&self, instances: [&mut dyn InSync; N]) -> [Outcome; N] {
-        let snapshot = Moved {
-            snapshot: self.inner.readers.snapshot.load_full(),
-            readers: Arc::clone(&self.inner.readers),
+        let readers = &self.inner.readers;
+        let now = Now {
+            epoch: readers.newest(),
+            readers,
         };
-        instances.map(|instance| instance.move_to(&snapshot))
+        if instances.iter().all(|instance| instance.is_settled(&now)) {
+            return [const { Outcome::UpToDate }; N];
+        }
+        let newest = Moved {
+            snapshot: readers.snapshot.load_full(),
+            readers: Arc::clone(readers),
+        };
+        instances.map(|instance| instance.move_to(&newest))
     }
 
     /// What happens in this client from now on. A listener that lags by more than 1,024 events loses some and is told

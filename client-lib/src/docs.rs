@@ -3,3 +3,4 @@
 pub mod architecture;
 pub mod contracts;
 pub mod limits;
+pub mod performance;

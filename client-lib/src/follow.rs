@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use plugind_loader::Contract;
 use plugind_wire::VersionId;
 
-use crate::instance::{InSync, Instance, Moved, Outcome};
+use crate::instance::{InSync, Instance, Moved, Now, Outcome};
 use crate::plugin::Plugin;
 use crate::request::{FollowNews, Request};
 use crate::snapshot::SymbolTable;
@@ -179,6 +179,15 @@ impl<C: Contract + ?Sized> Follow<C> {
 }
 
 impl<C: Contract + ?Sized> InSync for Follow<C> {
+    fn is_settled(&self, now: &Now<'_>) -> bool {
+        self.news.is_empty()
+            && self.waiting.is_empty()
+            && self
+                .instances
+                .values()
+                .all(|instance| instance.is_settled(now))
+    }
+
     fn move_to(&mut self, to: &Moved) -> Outcome {
         let mut changes = Vec::new();
         self.take_in(to, &mut changes);

@@ -29,6 +29,8 @@ pub struct Instance<C: Contract + ?Sized> {
     plugin: Plugin,
     reader: Reader,
     loader: Sender<Request>,
+    /// The epoch of the snapshot with which it was found to be up to date.
+    settled: Option<u64>,
     /// The version that could not take the state, and why; told once.
     kept_from: Option<(Arc<SymbolTable>, String)>,
 }
@@ -113,6 +115,7 @@ impl<C: Contract + ?Sized> Instance<C> {
             plugin,
             reader,
             loader,
+            settled: None,
             kept_from: None,
         })
     }
@@ -120,6 +123,11 @@ impl<C: Contract + ?Sized> Instance<C> {
     /// The version that the state is with.
     pub fn version(&self) -> &VersionId {
         self.table.version()
+    }
+
+    /// Whether the methods are those of its version: they may have been exchanged with another instance's.
+    fn is_own(&self) -> bool {
+        std::ptr::eq(self.carried.table(), self.bound)
     }
 
     fn carry(&mut self, to: &Arc<SymbolTable>) -> Result<(), String> {
@@ -146,9 +154,20 @@ impl<C: Contract + ?Sized> Instance<C> {
 
 /// What can be synchronised with the newest snapshot.
 pub trait InSync {
+    /// Whether moving would find everything up to date, as it was when it moved last.
+    #[doc(hidden)]
+    fn is_settled(&self, now: &Now<'_>) -> bool;
+
     /// Moves on to a snapshot, if the state can be carried to the version there.
     #[doc(hidden)]
     fn move_to(&mut self, to: &Moved) -> Outcome;
+}
+
+/// The epoch of the newest snapshot, and whose it is.
+#[doc(hidden)]
+pub struct Now<'a> {
+    pub(crate) epoch: u64,
+    pub(crate) readers: &'a Arc<Readers>,
 }
 
 /// A snapshot to move to, and whose it is.
@@ -159,22 +178,29 @@ pub struct Moved {
 }
 
 impl<C: Contract + ?Sized> InSync for Instance<C> {
+    fn is_settled(&self, now: &Now<'_>) -> bool {
+        self.settled == Some(now.epoch)
+            && Arc::ptr_eq(now.readers, &self.plugin.readers)
+            && self.is_own()
+    }
+
     fn move_to(&mut self, Moved { snapshot, readers }: &Moved) -> Outcome {
         assert!(
             Arc::ptr_eq(readers, &self.plugin.readers),
             "the instance belongs to another client"
         );
         let to = self.plugin.table_in(snapshot);
-        // The methods may have been exchanged with another instance's.
-        let is_own = std::ptr::eq(self.carried.table(), self.bound);
-        if Arc::ptr_eq(&self.table, to) && is_own {
+        if Arc::ptr_eq(&self.table, to) && self.is_own() {
             self.reader.stay_on(snapshot);
             return match snapshot.refused(self.plugin.slot()) {
                 Some(Refused { version, reason }) => Outcome::Kept {
                     version: version.clone(),
                     reason: reason.clone(),
                 },
-                None => Outcome::UpToDate,
+                None => {
+                    self.settled = Some(snapshot.epoch);
+                    Outcome::UpToDate
+                }
             };
         }
         if let Some((known, reason)) = &self.kept_from

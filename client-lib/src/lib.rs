@@ -28,8 +28,8 @@
 //!
 //! The engine that watches the build runs in a daemon (`plugind watch`) or, where none serves the folder, on threads
 //! of this process; see [`Client::watch`]. Most programs share a contract with their plugins and need no `unsafe`:
-//! [`docs::contracts`]. How it works is in [`docs::architecture`], where it ends in
-//! [`docs::limits`].
+//! [`docs::contracts`]. How it works is in [`docs::architecture`], what a call costs in [`docs::performance`], and where
+//! it ends in [`docs::limits`].
 #![forbid(unsafe_code)]
 
 mod builder;

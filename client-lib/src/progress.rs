@@ -1,6 +1,7 @@
 //! How far each followed plugin has come in this client, and what of that the engine was told.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use plugind_wire::event::Readers as Entered;
 use plugind_wire::message::Acknowledged;
@@ -15,6 +16,8 @@ pub(crate) struct Current {
     pub(crate) table: Arc<SymbolTable>,
     /// The epoch of the snapshot with which it became current.
     pub(crate) since: u64,
+    /// When it became current: who is behind it has been inside for longer.
+    became: Instant,
     /// The state directory under which its number was given.
     pub(crate) state: String,
     /// Why an instance's state stayed with an older version.
@@ -31,12 +34,18 @@ impl Current {
         Self {
             table,
             since,
+            became: Instant::now(),
             state,
             kept: None,
             live: false,
             told_entered: Entered::default(),
             told_drained: false,
         }
+    }
+
+    /// For how long it has been current.
+    pub(crate) fn age(&self) -> Duration {
+        self.became.elapsed()
     }
 
     /// An instance's state could not be carried to it.

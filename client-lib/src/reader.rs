@@ -1,9 +1,13 @@
 //! One thread's view of the snapshot.
 //!
-//! Each reader has a **word** of its own: idle, or inside a frame since when and on which snapshot. Entering and
-//! leaving are plain stores to that word; there is no counter that threads share. The loader thread swaps the
-//! snapshot, issues a barrier for the whole process (see [`Barrier`]), and then reads the words: a reader that looks
-//! idle by then can only enter the new snapshot, and one that is inside an older one is seen.
+//! Each reader has a **word** of its own: idle, or inside a frame and on which snapshot. Entering and leaving are plain
+//! stores to that word; there is no counter that readers share. The loader thread swaps the snapshot, says its epoch,
+//! issues a barrier for the whole process (see [`Barrier`]), and then reads the words. Entering stores the word and then
+//! looks at the newest epoch: a reader that looks idle to the loader thread can only enter the new snapshot, and one that
+//! is inside an older one is seen.
+//!
+//! No reader looks at a clock. One that is behind a version has been inside since before that version became current,
+//! because from then on nobody could enter an older one; and when that was the loader thread knows.
 //!
 //! A reader speaks up by itself in two rare cases: when it finds a new snapshot, and when it leaves a frame that the
 //! loader thread is waiting for.
@@ -12,22 +16,26 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use plugind_loader::Barrier;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::plugin::Plugin;
 use crate::snapshot::{Snapshot, SymbolTable};
 
 /// The snapshot, the words, and the way to wake the loader thread.
 pub(crate) struct Readers {
-    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    newest: Newest,
     words: Mutex<Vec<Weak<Word>>>,
     barrier: Barrier,
     wake: Sender<()>,
     pub(crate) woken: Receiver<()>,
 }
+
+/// The epoch of the newest snapshot, stored after it. On cache lines of its own, which change at a swap only.
+#[repr(align(128))]
+struct Newest(AtomicU64);
 
 /// What one reader says of itself. On cache lines of its own, so that readers do not slow each other.
 #[repr(align(128))]
@@ -36,8 +44,6 @@ struct Word {
     /// [`IDLE`], or the epoch of the snapshot that the reader is inside of. While it enters, an older one may stand
     /// here, never a newer one.
     inside: AtomicU64,
-    /// When it entered, by the coarse monotonic clock, in nanoseconds.
-    since: AtomicU64,
     /// The newest epoch it has entered.
     entered: AtomicU64,
     /// The loader thread waits for it to leave.
@@ -65,8 +71,10 @@ pub(crate) struct Seen {
 impl Readers {
     pub(crate) fn new() -> Self {
         let (wake, woken) = bounded(1);
+        let first = Snapshot::default();
         Self {
-            snapshot: Arc::default(),
+            newest: Newest(AtomicU64::new(first.epoch)),
+            snapshot: ArcSwap::from_pointee(first),
             words: Mutex::default(),
             barrier: Barrier::new(),
             wake,
@@ -76,8 +84,17 @@ impl Readers {
 
     /// Stores a snapshot; when this returns, a reader that is idle can only enter this one or a newer one.
     pub(crate) fn swap(&self, snapshot: Snapshot) {
+        let epoch = snapshot.epoch;
         self.snapshot.store(Arc::new(snapshot));
+        // Release: who sees the epoch finds the snapshot.
+        self.newest.0.store(epoch, Ordering::Release);
         self.barrier.heavy();
+    }
+
+    /// The epoch of the newest snapshot, or of the one before while it is being swapped.
+    #[inline]
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest.0.load(Ordering::Acquire)
     }
 
     /// Looks at the words of the readers that speak for the plugin in this slot. Readers that are behind will wake the
@@ -134,9 +151,11 @@ impl Readers {
 /// One thread's view of all plugins. Make one per thread; it may be moved to another.
 pub struct Reader {
     readers: Arc<Readers>,
-    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
-    /// What the cache gave last; the cache itself can only be asked for the newest.
+    barrier: Barrier,
+    /// What is entered if there is nothing newer.
     current: Arc<Snapshot>,
+    /// The newest epoch it has entered, as its word says.
+    entered: u64,
     word: Arc<Word>,
 }
 
@@ -154,14 +173,14 @@ impl Reader {
         }
         words.push(Arc::downgrade(&word));
         drop(words);
-        let mut cache = Cache::new(Arc::clone(&readers.snapshot));
-        let current = Arc::clone(cache.load());
+        let current = readers.snapshot.load_full();
         // There is one reader more to count.
         readers.wake();
         Self {
+            barrier: readers.barrier,
             readers,
-            cache,
             current,
+            entered: IDLE,
             word,
         }
     }
@@ -171,15 +190,13 @@ impl Reader {
     /// Never waits and never frees a snapshot or a version.
     #[inline]
     pub fn enter(&mut self) -> Frame<'_> {
-        let word = &*self.word;
         // First the word, with what is entered at worst, then the look: see the module's text.
-        word.inside.store(self.current.epoch, Ordering::Relaxed);
-        word.since.store(coarse_now(), Ordering::Relaxed);
-        self.readers.barrier.light();
-        let newest = self.cache.load();
-        if newest.epoch != word.entered.load(Ordering::Relaxed) {
-            self.current = Arc::clone(newest);
-            self.entered_anew();
+        self.word
+            .inside
+            .store(self.current.epoch, Ordering::Relaxed);
+        self.barrier.light();
+        if self.readers.newest() > self.entered {
+            self.enter_newest();
         }
         Frame {
             reader: self,
@@ -187,10 +204,17 @@ impl Reader {
         }
     }
 
-    /// The rare side of [`Reader::enter`]: the snapshot is new to this reader.
+    /// The rare side of [`Reader::enter`]: there is a snapshot that is new to this reader.
     #[cold]
-    fn entered_anew(&self) {
+    #[inline(never)]
+    fn enter_newest(&mut self) {
+        self.current = self.readers.snapshot.load_full();
+        self.entered_anew();
+    }
+
+    fn entered_anew(&mut self) {
         let epoch = self.current.epoch;
+        self.entered = epoch;
         self.word.inside.store(epoch, Ordering::Release);
         self.word.entered.store(epoch, Ordering::Release);
         self.readers.wake();
@@ -211,11 +235,18 @@ impl Reader {
         let word = &*self.word;
         // Release: what was done inside is done before it is seen outside.
         word.inside.store(IDLE, Ordering::Release);
-        self.readers.barrier.light();
+        self.barrier.light();
         if word.awaited.load(Ordering::Relaxed) {
-            word.awaited.store(false, Ordering::Relaxed);
-            self.readers.wake();
+            self.was_awaited();
         }
+    }
+
+    /// The rare side of [`Reader::leave`].
+    #[cold]
+    #[inline(never)]
+    fn was_awaited(&self) {
+        self.word.awaited.store(false, Ordering::Relaxed);
+        self.readers.wake();
     }
 
     /// The plugin's version in the snapshot that was entered last.
@@ -234,7 +265,6 @@ impl Reader {
             return;
         }
         self.current = Arc::clone(snapshot);
-        self.word.since.store(coarse_now(), Ordering::Relaxed);
         self.entered_anew();
     }
 }
@@ -274,13 +304,4 @@ impl Drop for Frame<'_> {
     fn drop(&mut self) {
         self.reader.leave();
     }
-}
-
-/// Nanoseconds of the coarse monotonic clock, which advances every few milliseconds and costs a few nanoseconds.
-fn coarse_now() -> u64 {
-    let now = clock_gettime(ClockId::MonotonicCoarse);
-    u64::try_from(now.tv_sec)
-        .unwrap_or(0)
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -149,6 +149,8 @@ impl Loader {
                 }
             }
             if current.is_drained() && !was_drained {
+                let version = current.table.version();
+                tracing::debug!(version = %version, after = ?current.age(), "drained");
                 self.listeners.tell(&ClientEvent::Drained {
                     version: current.table.version().clone(),
                 });

@@ -6,8 +6,10 @@
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, Cache};
 use criterion::Criterion;
 use plugind_client::Symbol;
 use plugind_tests::{DEADLINE, Home, embed, say, scratch, sdk_plugin};
@@ -63,6 +65,15 @@ fn chain(steps: u64, mut step: impl FnMut(u64) -> u64) -> Duration {
         at = step(at);
     }
     black_box(at);
+    started.elapsed()
+}
+
+/// So many times the same, which need not wait for one another.
+fn repeat(times: u64, mut one: impl FnMut()) -> Duration {
+    let started = Instant::now();
+    for _ in 0..times {
+        one();
+    }
     started.elapsed()
 }
 
@@ -124,6 +135,22 @@ fn main() {
             let symbol = unsafe { frame.table(&plugin).lookup::<Step>(c"step") };
             symbol.expect("a step")(at)
         })
+    });
+    // Alone, with nothing new to find.
+    let mut cache = Cache::new(Arc::new(ArcSwap::from_pointee(1)));
+    measure("refresh, arc-swap's cache", &mut |times| {
+        repeat(times, || {
+            black_box(cache.load());
+        })
+    });
+    measure("refresh, reader", &mut |times| {
+        repeat(times, || drop(reader.enter()))
+    });
+    measure("refresh, view", &mut |times| {
+        repeat(times, || drop(client.snapshot()))
+    });
+    measure("refresh, sync", &mut |times| {
+        repeat(times, || drop(black_box(client.sync([&mut instance]))))
     });
     measure("synchronised, contract", &mut |steps| {
         chain(steps, |at| {

@@ -4,11 +4,12 @@
 //! the plugin turns a panic into a [`Status`] and fills a [`Report`] that the program made; and the other way round where
 //! a plugin calls a function that the program offers.
 
-use std::cell::Cell;
+use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::hook;
 use crate::registration::Text;
 
 /// How a call ended.
@@ -130,35 +131,77 @@ struct InProgram {
     location: String,
 }
 
-/// Where the last panic of this thread was. Without a destructor: one would take the loader's lock when it is
-/// registered.
-#[derive(Clone, Copy)]
-struct Place {
-    file: [u8; 200],
-    len: usize,
-    line: u32,
-    column: u32,
+/// How a call ended, and a result that fits into a register; a larger one lies where the calling side made room.
+#[repr(C)]
+pub struct Returned {
+    status: Status,
+    word: MaybeUninit<u64>,
 }
 
-thread_local! {
-    static INSIDE: Cell<u32> = const { Cell::new(0) };
-    static LAST: Cell<Option<Place>> = const { Cell::new(None) };
+/// Whether results of this type fit into [`Returned`]. Both sides know the type's layout, so both say the same.
+const fn fits<T>() -> bool {
+    size_of::<T>() <= size_of::<u64>() && align_of::<T>() <= align_of::<u64>()
 }
 
-/// Runs the called side's code. A panic is told to `report` and ends here.
+impl Returned {
+    /// How the call ended.
+    #[inline]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The result of a call that had `room` for it. Written if the status is [`Status::OK`].
+    #[inline]
+    pub fn result<T>(mut self, room: MaybeUninit<T>) -> MaybeUninit<T> {
+        if !fits::<T>() {
+            return room;
+        }
+        // SAFETY: the word is as large and as aligned, and any bytes are a `MaybeUninit`.
+        unsafe { self.place::<T>().cast::<MaybeUninit<T>>().read() }
+    }
+
+    #[inline]
+    fn place<T>(&mut self) -> *mut T {
+        (&raw mut self.word).cast()
+    }
+}
+
+/// Runs the called side's code and writes its result. A panic is told to `report` and ends here.
+///
+/// The function that calls this lies in the section `plugind_shims` and is not inlined, and this is: by that function's
+/// frame the panic hook knows that a panic will be told.
 ///
 /// # Safety
 ///
-/// `report` points to the report that the calling side made for this call.
-pub unsafe fn guard(report: *mut Report, body: impl FnOnce()) -> Status {
-    install();
-    INSIDE.set(INSIDE.get() + 1);
-    let result = catch_unwind(AssertUnwindSafe(body));
-    INSIDE.set(INSIDE.get() - 1);
-    let Err(payload) = result else {
-        return Status::OK;
+/// `report` points to the report that the calling side made for this call, and `room` to room for a result that does not
+/// fit into [`Returned`].
+#[inline(always)]
+pub unsafe fn guard<T>(report: *mut Report, room: *mut T, body: impl FnOnce() -> T) -> Returned {
+    hook::install();
+    let mut returned = Returned {
+        status: Status::OK,
+        word: MaybeUninit::uninit(),
     };
-    let (place, in_program) = (LAST.take(), payload.downcast_ref::<InProgram>());
+    let place = if fits::<T>() { returned.place() } else { room };
+    // SAFETY: there is room (kept by `fits`, or by the caller).
+    let result = catch_unwind(AssertUnwindSafe(|| unsafe { place.write(body()) }));
+    if let Err(payload) = result {
+        // SAFETY: kept by the caller.
+        unsafe { tell(report, payload) };
+        returned.status = Status::PANICKED;
+    }
+    returned
+}
+
+/// Tells what a panic said and where it was.
+///
+/// # Safety
+///
+/// As that of [`guard`].
+#[cold]
+#[inline(never)]
+unsafe fn tell(report: *mut Report, payload: Box<dyn Any + Send>) {
+    let (place, in_program) = (hook::last_place(), payload.downcast_ref::<InProgram>());
     let message: &str = match (
         payload.downcast_ref::<&str>(),
         payload.downcast_ref::<String>(),
@@ -171,7 +214,7 @@ pub unsafe fn guard(report: *mut Report, body: impl FnOnce()) -> Status {
     };
     let (file, line, column) = match (in_program, &place) {
         (Some(InProgram { location, .. }), _) => (location.as_bytes(), 0, 0),
-        (None, Some(place)) => (&place.file[..place.len], place.line, place.column),
+        (None, Some(place)) => (place.file(), place.line, place.column),
         (None, None) => (&[][..], 0, 0),
     };
     let file = Text {
@@ -186,38 +229,11 @@ pub unsafe fn guard(report: *mut Report, body: impl FnOnce()) -> Status {
     let tell = unsafe { (*report).tell };
     // SAFETY: as above, and both texts live until the call returns.
     unsafe { tell(report, message, file, line, column) };
-    // The value's own drop may panic; what it holds is lost then, and nothing else.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Its drop may panic as well, and there is no end to that.
-        std::mem::forget(second);
-    }
-    Status::PANICKED
-}
-
-/// Makes this image's panics inside a guarded call say where they are instead of writing to stderr.
-fn install() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |info| {
-            if INSIDE.get() == 0 {
-                before(info);
-                return;
-            }
-            let place = info.location().map(|location| {
-                let name = location.file().as_bytes();
-                let mut place = Place {
-                    file: [0; 200],
-                    len: name.len().min(200),
-                    line: location.line(),
-                    column: location.column(),
-                };
-                // A long path keeps its end, which tells more.
-                let from = name.len() - place.len;
-                place.file[..place.len].copy_from_slice(&name[from..]);
-                place
-            });
-            LAST.set(place);
-        }));
+    // The value's own drop may panic; what it holds is lost then, and nothing else. Nobody else would say so.
+    hook::print(|| {
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            // Its drop may panic as well, and there is no end to that.
+            std::mem::forget(second);
+        }
     });
 }

@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use crate::boundary::{Fault, Report, Status, guard};
+use crate::boundary::{Fault, Report, Returned, Status, guard};
 use crate::host::Offered;
 use crate::registration::Text;
 use crate::stable::StableType;
@@ -168,20 +168,24 @@ impl State {
     }
 }
 
+#[unsafe(link_section = "plugind_shims")]
+#[inline(never)]
 unsafe extern "C" fn drop_state<T>(state: *mut (), report: *mut Report) -> Status {
     // SAFETY: the state is a box of this type and is not used again (kept by the instance that owns it).
     let state = unsafe { Box::from_raw(state.cast::<T>()) };
     // SAFETY: the report is the caller's, made for this call.
-    unsafe { guard(report, || drop(state)) }
+    unsafe { guard(report, std::ptr::null_mut(), || drop(state)) }.status()
 }
 
 /// How a result of this type is dropped where it was made; null if there is nothing to drop.
 pub const fn drop_result<T>() -> *const () {
+    #[unsafe(link_section = "plugind_shims")]
+    #[inline(never)]
     unsafe extern "C" fn drop_in_place<T>(result: *mut T, report: *mut Report) -> Status {
         // SAFETY: the result is valid, was made on this side, and is not used again (kept by `take_result`).
         let result = unsafe { result.read() };
         // SAFETY: the report is the caller's, made for this call.
-        unsafe { guard(report, || drop(result)) }
+        unsafe { guard(report, std::ptr::null_mut(), || drop(result)) }.status()
     }
     if std::mem::needs_drop::<T>() {
         drop_in_place::<T> as *const ()
@@ -195,9 +199,14 @@ pub const fn drop_result<T>() -> *const () {
 ///
 /// # Safety
 ///
-/// `result` was written by a call, and `drop` is null or that function's [`drop_result`] for the same type.
+/// The call ended with a result and had this `room` for it, and `drop` is null or that function's [`drop_result`] for the same type.
 #[inline]
-pub unsafe fn take_result<T: Clone>(mut result: MaybeUninit<T>, drop: *const ()) -> T {
+pub unsafe fn take_result<T: Clone>(
+    returned: Returned,
+    room: MaybeUninit<T>,
+    drop: *const (),
+) -> T {
+    let mut result = returned.result(room);
     if !std::mem::needs_drop::<T>() {
         // SAFETY: written (kept by the caller).
         return unsafe { result.assume_init() };
@@ -376,9 +385,17 @@ impl<C: Contract + ?Sized> Table<C> {
         function: &'static str,
     ) -> Result<(), Fault> {
         if status == Status::OK {
+            // Nothing was told (kept by `guard`), so there is nothing to drop.
+            std::mem::forget(report);
             return Ok(());
         }
-        Err(report.into_fault(&self.plugin, self.version, function))
+        Err(self.fault(report, function))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fault(&self, report: Report, function: &'static str) -> Fault {
+        report.into_fault(&self.plugin, self.version, function)
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod boundary;
 pub mod contract;
 pub mod fingerprint;
+mod hook;
 pub mod host;
 pub mod log;
 pub mod note;

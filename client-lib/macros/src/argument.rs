@@ -13,6 +13,8 @@ pub(crate) struct Argument {
 
 /// How an argument crosses.
 enum Mode {
+    /// As itself, in a register.
+    Number(Ident),
     /// As a pointer to the value, whose owner stays its owner; the other side clones it.
     Value,
     /// As a pointer.
@@ -29,7 +31,7 @@ impl Argument {
             Type::Reference(reference) => Self::reference(reference)?,
             ty => {
                 refuse_unstable(ty)?;
-                Mode::Value
+                number(ty).map_or(Mode::Value, Mode::Number)
             }
         };
         Ok(Self {
@@ -72,6 +74,7 @@ impl Argument {
     /// How it crosses, in words, and the type whose layout matters.
     pub(crate) fn crossing(&self) -> (&'static str, Type) {
         match &self.mode {
+            Mode::Number(_) => ("number", self.ty.clone()),
             Mode::Value => ("value", self.ty.clone()),
             Mode::Reference {
                 to,
@@ -98,6 +101,7 @@ impl Argument {
         let name = &self.name;
         let len = format_ident!("{name}_len");
         match &self.mode {
+            Mode::Number(ty) => vec![(name.clone(), quote!(::core::primitive::#ty))],
             Mode::Value => {
                 let ty = &self.ty;
                 vec![(name.clone(), quote!(*const #ty))]
@@ -130,6 +134,7 @@ impl Argument {
     pub(crate) fn pass(&self) -> Vec<TokenStream> {
         let name = &self.name;
         match &self.mode {
+            Mode::Number(_) => vec![quote!(#name)],
             Mode::Value => vec![quote!(&raw const #name)],
             Mode::Reference {
                 exclusive: false, ..
@@ -154,6 +159,7 @@ impl Argument {
         let name = &self.name;
         let len = format_ident!("{name}_len");
         match &self.mode {
+            Mode::Number(_) => quote!(#name),
             Mode::Value => quote!(::core::clone::Clone::clone(&*#name)),
             Mode::Reference {
                 exclusive: false, ..
@@ -187,6 +193,20 @@ impl Argument {
             _ => None,
         }
     }
+}
+
+/// The numbers that every compiler passes in the same way, by their own names; under another name they are values.
+fn number(ty: &Type) -> Option<Ident> {
+    const NUMBERS: [&str; 13] = [
+        "bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32",
+        "f64",
+    ];
+    let Type::Path(path) = ty else { return None };
+    let name = path.path.get_ident()?;
+    NUMBERS
+        .iter()
+        .any(|number| name == number)
+        .then(|| name.clone())
 }
 
 /// Types for which a better hint than a missing `StableType` can be given.

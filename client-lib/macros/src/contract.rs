@@ -217,11 +217,11 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
             // contract's.
             let (__call, __drop_result) = self.bound.table().function(#index);
             #fallback
-            let (__status, __report, __out) = #call;
-            self.bound.table().finish(__status, __report, #text)?;
+            let (__returned, __room, __report) = #call;
+            self.bound.table().finish(__returned.status(), __report, #text)?;
             // SAFETY: the call wrote a result, as its status says.
             ::core::result::Result::Ok(unsafe {
-                ::plugind_abi::contract::take_result(__out, __drop_result)
+                ::plugind_abi::contract::take_result(__returned, __room, __drop_result)
             })
         }
     })
@@ -241,12 +241,15 @@ fn start(functions: &[Function]) -> TokenStream {
         let (call, _) = table.function(#index);
         // SAFETY: the address is that of the function with this fingerprint (kept by `Table`'s maker).
         let call = unsafe { ::core::mem::transmute::<*const (), #shim>(call) };
-        let mut state = ::core::ptr::null_mut();
         let mut report = ::plugind_abi::boundary::Report::new();
-        // SAFETY: both pointers are valid for the call.
-        let status = unsafe { call(::core::ptr::null_mut(), &raw mut state, &raw mut report) };
-        table.finish(status, report, #text)?;
-        ::core::result::Result::Ok(state)
+        let mut room = ::core::mem::MaybeUninit::<*mut ()>::uninit();
+        // SAFETY: room and report are valid for the call, and no state is looked at.
+        let returned = unsafe { call(::core::ptr::null_mut(), room.as_mut_ptr(), &raw mut report) };
+        table.finish(returned.status(), report, #text)?;
+        // SAFETY: the call wrote a result, as its status says; a pointer has nothing to drop.
+        ::core::result::Result::Ok(unsafe {
+            ::plugind_abi::contract::take_result(returned, room, ::core::ptr::null())
+        })
     }
 }
 

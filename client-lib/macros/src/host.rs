@@ -128,10 +128,10 @@ fn method(host: &Ident, index: usize, function: &Function) -> Option<TokenStream
         pub fn #name(#receiver #(, #names: #types)*) -> #result {
             let __offered = <Self as ::plugind_abi::stable::StableType>::OFFERED;
             let (__call, __drop_result) = self.host.function(#index, &__offered.signatures()[#index]);
-            let (__status, __report, __out) = #call;
-            ::plugind_abi::host::returned(__status, __report, #text);
+            let (__returned, __room, __report) = #call;
+            ::plugind_abi::host::returned(__returned.status(), __report, #text);
             // SAFETY: the call wrote a result, as its status says.
-            unsafe { ::plugind_abi::contract::take_result(__out, __drop_result) }
+            unsafe { ::plugind_abi::contract::take_result(__returned, __room, __drop_result) }
         }
     })
 }

@@ -40,7 +40,7 @@ pub(crate) fn entry(function: &Function) -> TokenStream {
 /// The type of a function's shim, as both sides call it.
 pub(crate) fn type_of(function: &Function) -> TokenStream {
     let parameters = parameters(function).into_iter().map(|(_, ty)| ty);
-    quote!(unsafe extern "C" fn(#(#parameters),*) -> ::plugind_abi::boundary::Status)
+    quote!(unsafe extern "C" fn(#(#parameters),*) -> ::plugind_abi::boundary::Returned)
 }
 
 fn parameters(function: &Function) -> Vec<(Ident, TokenStream)> {
@@ -48,11 +48,11 @@ fn parameters(function: &Function) -> Vec<(Ident, TokenStream)> {
     for argument in &function.arguments {
         parameters.extend(argument.parameters());
     }
-    let out = match &function.result {
+    let room = match &function.result {
         Returned::State => quote!(*mut *mut ()),
         Returned::Value(ty) => quote!(*mut #ty),
     };
-    parameters.push((format_ident!("__out"), out));
+    parameters.push((format_ident!("__room"), room));
     parameters.push((
         format_ident!("__report"),
         quote!(*mut ::plugind_abi::boundary::Report),
@@ -71,23 +71,26 @@ pub(crate) fn definition(name: &Ident, function: &Function, state: &TokenStream)
     });
     let take = function.arguments.iter().map(|argument| argument.take());
     let call = quote!(<__P as #name>::#called(#state #(#take),*));
-    let write = match &function.result {
-        Returned::State => quote! {
-            __out.write(::std::boxed::Box::into_raw(::std::boxed::Box::new(#call)).cast::<()>());
-        },
-        Returned::Value(_) => quote!(__out.write(#call);),
+    let body = match &function.result {
+        Returned::State => {
+            quote!(::std::boxed::Box::into_raw(::std::boxed::Box::new(#call)).cast::<()>())
+        }
+        Returned::Value(_) => call,
     };
     quote! {
         #[allow(unused_variables, clippy::too_many_arguments)]
-        unsafe extern "C" fn #shim_name<__P: #name>(#(#names: #types),*) -> ::plugind_abi::boundary::Status {
+        // See `plugind_abi::hook`.
+        #[unsafe(link_section = "plugind_shims")]
+        #[inline(never)]
+        unsafe extern "C" fn #shim_name<__P: #name>(#(#names: #types),*) -> ::plugind_abi::boundary::Returned {
             // SAFETY: the caller passes what the signature says, and both sides agreed on its fingerprint (kept by
             // the generated method, which alone calls this).
-            unsafe { ::plugind_abi::boundary::guard(__report, || { #write }) }
+            unsafe { ::plugind_abi::boundary::guard(__report, __room, || #body) }
         }
     }
 }
 
-/// Calls the shim at the address `__call` on a `state`: gives the status, the report, and room for the result.
+/// Calls the shim at the address `__call` on a `state`: gives what it returned, the room for a large result, and the report.
 pub(crate) fn call(function: &Function, result: &Type, state: &TokenStream) -> TokenStream {
     let pass = function
         .arguments
@@ -98,11 +101,11 @@ pub(crate) fn call(function: &Function, result: &Type, state: &TokenStream) -> T
         {
             // SAFETY: the address is that of the function with this fingerprint (kept by whoever looked it up).
             let __call = unsafe { ::core::mem::transmute::<*const (), #shim>(__call) };
-            let mut __out = ::core::mem::MaybeUninit::<#result>::uninit();
+            let mut __room = ::core::mem::MaybeUninit::<#result>::uninit();
             let mut __report = ::plugind_abi::boundary::Report::new();
             // SAFETY: every pointer is valid for the call, as its type says.
-            let __status = unsafe { __call(#state, #(#pass,)* __out.as_mut_ptr(), &raw mut __report) };
-            (__status, __report, __out)
+            let __returned = unsafe { __call(#state, #(#pass,)* __room.as_mut_ptr(), &raw mut __report) };
+            (__returned, __room, __report)
         }
     }
 }
