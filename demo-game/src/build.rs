@@ -1,12 +1,12 @@
 //! Builds the plugins: at the start, and whenever one of their sources is saved.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::env::{self, consts::DLL_PREFIX, consts::DLL_SUFFIX};
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -19,13 +19,24 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Where the plugins are built, and how the last build went.
 pub(crate) struct Build {
     folder: PathBuf,
-    problem: Arc<Mutex<Option<String>>>,
+    /// The library of the rules.
+    artifact: PathBuf,
+    last: Arc<Mutex<Last>>,
+}
+
+#[derive(Default)]
+struct Last {
+    /// Why it failed.
+    problem: Option<String>,
+    /// When the source was saved that it was started for.
+    saved: Option<SystemTime>,
 }
 
 /// What to build, and how: as this program was built.
 struct Recipe {
     manifest: PathBuf,
     folder: PathBuf,
+    lane: PathBuf,
     profile: String,
     sources: [PathBuf; 3],
 }
@@ -36,7 +47,10 @@ impl Build {
         let recipe = Recipe::new()?;
         let build = Self {
             folder: recipe.folder.clone(),
-            problem: Arc::default(),
+            artifact: recipe
+                .lane
+                .join(format!("{DLL_PREFIX}breakout{DLL_SUFFIX}")),
+            last: Arc::default(),
         };
         if by_hand {
             return Ok(build);
@@ -48,9 +62,9 @@ impl Build {
             eprintln!(
                 "demo-game: the plugins do not build ({problem}); the last good versions play, if there are any"
             );
-            build.set(Some(problem));
+            lock(&build.last).problem = Some(problem);
         }
-        let shared = Arc::clone(&build.problem);
+        let shared = Arc::clone(&build.last);
         thread::Builder::new()
             .name("build".to_owned())
             .spawn(move || watch(&recipe, seen, &shared))?;
@@ -64,18 +78,26 @@ impl Build {
 
     /// The first line of the compiler's error, until it is mended.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.last).problem.clone()
     }
 
-    fn set(&self, problem: Option<String>) {
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    /// How long ago the library of the rules was finished.
+    pub(crate) fn since_finished(&self) -> Option<Duration> {
+        let finished = fs::metadata(&self.artifact).ok()?.modified().ok()?;
+        finished.elapsed().ok()
+    }
+
+    /// How long ago the source was saved that this program built last; told once.
+    pub(crate) fn since_saved(&self) -> Option<Duration> {
+        lock(&self.last).saved.take()?.elapsed().ok()
     }
 }
 
-fn watch(recipe: &Recipe, mut seen: BTreeMap<PathBuf, SystemTime>, shared: &Mutex<Option<String>>) {
+fn lock(last: &Mutex<Last>) -> MutexGuard<'_, Last> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn watch(recipe: &Recipe, mut seen: BTreeMap<PathBuf, SystemTime>, last: &Mutex<Last>) {
     loop {
         thread::sleep(LOOK);
         let now = recipe.times();
@@ -83,8 +105,9 @@ fn watch(recipe: &Recipe, mut seen: BTreeMap<PathBuf, SystemTime>, shared: &Mute
             continue;
         }
         seen = now;
+        lock(last).saved = seen.values().max().copied();
         let problem = recipe.run().unwrap_or_else(|error| Some(error.to_string()));
-        *shared.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        lock(last).problem = problem;
     }
 }
 
@@ -102,6 +125,7 @@ impl Recipe {
         Ok(Self {
             manifest: own.join("Cargo.toml"),
             folder: folder.to_owned(),
+            lane: lane.to_owned(),
             profile: profile.to_owned(),
             sources: ["logic", "effects", "api"].map(|plugin| own.join(plugin)),
         })

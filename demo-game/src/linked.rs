@@ -1,5 +1,7 @@
 //! The plugins as parts of this program: nothing is built, watched or opened.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use plugind_client::Client;
 
@@ -14,6 +16,16 @@ impl Build {
     /// A client of the plugins.
     pub(crate) fn client(&self) -> Result<Client> {
         Ok(plugind_client::link!(breakout, sparks)?)
+    }
+
+    /// Nothing is built.
+    pub(crate) fn since_finished(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Nothing is built.
+    pub(crate) fn since_saved(&self) -> Option<Duration> {
+        None
     }
 
     /// There is none.

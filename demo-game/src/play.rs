@@ -1,6 +1,6 @@
 //! The game in this program: the plugins' instances, the picture, and what to say about versions.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use demo_api::{Effect, Engine, EngineRef, Frame, Game, HEIGHT, Input, WIDTH};
@@ -28,8 +28,8 @@ pub(crate) struct Play {
     build: Build,
     pixels: Vec<u32>,
     frame: u64,
-    /// How long the last swap took.
-    took: Duration,
+    /// From the finished library to the first frame of its rules.
+    took: Option<Duration>,
     /// What the plugin did wrong last, told once.
     fault: Option<String>,
 }
@@ -49,7 +49,7 @@ impl Play {
             build,
             pixels: vec![0; WIDTH * HEIGHT],
             frame: 0,
-            took: Duration::ZERO,
+            took: None,
             fault: None,
         })
     }
@@ -57,9 +57,8 @@ impl Play {
     /// One frame: the newest version, then the rules, then the picture.
     pub(crate) fn step(&mut self, input: &Input) {
         self.frame += 1;
-        let started = Instant::now();
         let [game, effects] = self.client.sync([&mut self.game, &mut self.effects]);
-        self.look_at_game(game, started);
+        self.look_at_game(game);
         if let Outcome::Followed(changes) = effects {
             changes
                 .into_iter()
@@ -69,14 +68,17 @@ impl Play {
         self.draw();
     }
 
-    fn look_at_game(&mut self, outcome: Outcome, started: Instant) {
+    fn look_at_game(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Swapped { from, to } => {
-                self.took = started.elapsed();
+                self.took = self.build.since_finished();
                 self.fault = None;
                 eprintln!(
-                    "demo-game: {to} took over from v{} at frame {}",
-                    from.number, self.frame
+                    "demo-game: {to} took over from v{} at frame {}{}{}",
+                    from.number,
+                    self.frame,
+                    after(self.took, "its build"),
+                    after(self.build.since_saved(), "the save")
                 );
             }
             Outcome::Kept { version, reason } => {
@@ -169,7 +171,7 @@ impl Play {
         self.build.problem()
     }
 
-    /// What a title says: version and how long its swap took, or what is wrong.
+    /// What a title says: the version, how long after its build it played, and what is wrong.
     #[cfg_attr(
         not(feature = "window"),
         expect(dead_code, reason = "only a window has a title")
@@ -177,10 +179,19 @@ impl Play {
     pub(crate) fn title(&self) -> String {
         let problem = self.build.problem().or_else(|| self.fault.clone());
         let problem = problem.map_or_else(String::new, |problem| format!(" · {problem}"));
-        format!(
-            "breakout v{} · {:.1} ms{problem}",
-            self.version(),
-            self.took.as_secs_f64() * 1e3
-        )
+        let took = self.took.map(|took| format!(" · {:.1} ms", ms(took)));
+        let took = took.unwrap_or_default();
+        format!("breakout v{}{took}{problem}", self.version())
     }
+}
+
+/// A part of a sentence, if the time is known.
+fn after(time: Option<Duration>, what: &str) -> String {
+    time.map_or_else(String::new, |time| {
+        format!(", {:.0} ms after {what}", ms(time))
+    })
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
