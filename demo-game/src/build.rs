@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::env::{self, consts::DLL_PREFIX, consts::DLL_SUFFIX};
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use plugind_client::Client;
@@ -81,10 +82,15 @@ impl Build {
         lock(&self.last).problem.clone()
     }
 
-    /// How long ago the library of the rules was finished.
+    /// How long ago the library of the rules was finished: when cargo linked the compiler's output to its place, which
+    /// the file's change time tells.
     pub(crate) fn since_finished(&self) -> Option<Duration> {
-        let finished = fs::metadata(&self.artifact).ok()?.modified().ok()?;
-        finished.elapsed().ok()
+        let file = fs::metadata(&self.artifact).ok()?;
+        let since_epoch = Duration::new(
+            file.ctime().try_into().ok()?,
+            file.ctime_nsec().try_into().ok()?,
+        );
+        (UNIX_EPOCH + since_epoch).elapsed().ok()
     }
 
     /// How long ago the source was saved that this program built last; told once.
