@@ -8,6 +8,8 @@ use plugind_wire::PROTOCOL;
 use plugind_wire::message::ClientHello;
 use plugind_wire::place::{self, Folder};
 #[cfg(feature = "embedded")]
+use plugind_wire::probe::Confinement;
+#[cfg(feature = "embedded")]
 use plugind_wire::status::Mode;
 
 use crate::client::Client;
@@ -30,6 +32,8 @@ pub struct Builder {
     deadline: Duration,
     program: Option<String>,
     opens: bool,
+    #[cfg(feature = "embedded")]
+    probe: plugind_engine::ProbeOptions,
 }
 
 impl Builder {
@@ -42,6 +46,8 @@ impl Builder {
             deadline: DEADLINE,
             program: None,
             opens: true,
+            #[cfg(feature = "embedded")]
+            probe: plugind_engine::ProbeOptions::default(),
         }
     }
 
@@ -70,6 +76,22 @@ impl Builder {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// How long an embedded engine's probe of one version may take (default: 10 s).
+    #[cfg(feature = "embedded")]
+    #[must_use]
+    pub fn probe_timeout(mut self, timeout: Duration) -> Self {
+        self.probe.timeout = timeout;
+        self
+    }
+
+    /// What an embedded engine keeps plugins from while it probes them (default: [`Confinement::Sandboxed`]).
+    #[cfg(feature = "embedded")]
+    #[must_use]
+    pub fn probe_confinement(mut self, confinement: Confinement) -> Self {
+        self.probe.confinement = confinement;
         self
     }
 
@@ -147,6 +169,7 @@ impl Builder {
             // A socket of the user's choice is a daemon's.
             socket: None,
             poll: false,
+            probe: self.probe,
             events: None,
         })?;
         let stream = engine.connect().map_err(ClientError::Thread)?;

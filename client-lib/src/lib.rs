@@ -45,6 +45,7 @@ mod linked;
 mod loader;
 mod logs;
 mod plugin;
+mod probe;
 mod progress;
 mod reader;
 mod request;
@@ -67,8 +68,11 @@ pub use plugind_loader::{
     BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations,
     Registry, Symbol, Table, report_fatal_signals,
 };
+#[cfg(feature = "embedded")]
+pub use plugind_wire::probe::Confinement;
 pub use plugind_wire::status::{Mode, Status};
 pub use plugind_wire::{Digest, VersionId, sentence};
+pub use probe::probe_entry;
 pub use reader::{Frame, Reader};
 pub use snapshot::SymbolTable;
 pub use view::{Stays, View};

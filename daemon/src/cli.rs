@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use plugind_engine::ProbeOptions;
+use plugind_wire::probe::Confinement;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +49,7 @@ pub(crate) enum Command {
     Call(Call),
     Status(Status),
     Inspect(Inspect),
+    Probe(Probe),
     /// End the daemon that serves this folder
     Stop,
 }
@@ -63,6 +67,36 @@ pub(crate) struct Watch {
     /// Scan five times a second instead of relying on file events
     #[arg(long)]
     pub(crate) poll: bool,
+    #[command(flatten)]
+    pub(crate) probe: ProbeArgs,
+}
+
+/// How versions are tried
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// How long opening a version in a process of its own may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    probe_timeout: Duration,
+    /// What a version is kept from there: `sandboxed` (processes, sockets, writing files, more than 4 GB of memory),
+    /// `unsandboxed` (nothing), or `off` (it is not tried)
+    #[arg(long = "probe", value_name = "HOW", default_value = "sandboxed")]
+    confinement: Confinement,
+}
+
+impl ProbeArgs {
+    pub(crate) fn options(&self) -> ProbeOptions {
+        ProbeOptions {
+            timeout: self.probe_timeout,
+            confinement: self.confinement,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "give a number of seconds above 0, such as 10 or 0.5".to_owned())
 }
 
 /// Open a plugin in this process and call a function of it
@@ -103,6 +137,37 @@ pub(crate) struct Inspect {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Open a file in a process of its own, as is done with every version before it is announced
+///
+/// Tells whether it passed, or what it did there and all that it wrote.
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// A shared object
+    pub(crate) file: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How long that may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+    /// Let it start processes, open sockets, write files and use all the memory
+    #[arg(long)]
+    unsandboxed: bool,
+}
+
+impl Probe {
+    pub(crate) fn options(&self) -> ProbeOptions {
+        ProbeOptions {
+            timeout: self.timeout,
+            confinement: if self.unsandboxed {
+                Confinement::Unsandboxed
+            } else {
+                Confinement::Sandboxed
+            },
+        }
+    }
 }
 
 #[cfg(test)]

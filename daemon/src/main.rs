@@ -19,6 +19,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
+    plugind_engine::probe_entry();
     let cli = Cli::parse();
     start_log();
     let result = match &cli.command {
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Call(call) => command::call::run(call, &cli.place),
         Command::Status(status) => command::status::run(status, &cli.place),
         Command::Inspect(inspect) => command::inspect::run(inspect),
+        Command::Probe(probe) => command::probe::run(probe, &cli.place),
         Command::Stop => command::stop::run(&cli.place),
     };
     match result {

@@ -43,6 +43,7 @@ struct Options {
 }
 
 fn main() -> Result<()> {
+    plugind_client::probe_entry();
     let options = Options::parse();
     let build = build::Build::start(options.no_build)?;
     let play = Play::start(build)?;

@@ -98,6 +98,7 @@ const UNSAFE: [&str; 24] = [
     "client-lib/loader/src/log.rs",
     "client-lib/loader/src/open.rs",
     "client-lib/loader/src/register.rs",
+    "client-lib/loader/src/sacrifice.rs",
     "client-lib/loader/src/symbol.rs",
     // What these write into other crates.
     "client-lib/macros/src/contract.rs",

@@ -16,6 +16,7 @@ mod linked;
 mod log;
 mod open;
 mod register;
+pub mod sacrifice;
 mod symbol;
 
 pub use barrier::Barrier;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::probe::{Level, Phase, Probe};
 
 /// One event. Keys that do not apply are absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,21 @@ pub struct Event {
     /// Why, in a sentence that says what to do; of a published version, what to know before relying on it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Whether the version was tried in a sacrificial process, and what came of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probe: Option<Probe>,
+    /// Why it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_probed: Option<String>,
+    /// Which of the sandbox's parts the kernel granted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub level: Option<Level>,
+    /// How far a probe came that failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub phase: Option<Phase>,
+    /// What the plugin wrote in a probe that failed, the middle of it left out where it is long.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub output: Option<String>,
     /// The client concerned.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client: Option<ClientName>,
@@ -68,6 +84,11 @@ impl Event {
             artifact: None,
             stage: None,
             reason: None,
+            probe: None,
+            not_probed: None,
+            level: None,
+            phase: None,
+            output: None,
             client: None,
             readers: None,
             timings_us: None,

@@ -10,6 +10,7 @@ pub mod framing;
 pub mod manifest;
 pub mod message;
 pub mod place;
+pub mod probe;
 mod sentence;
 pub mod status;
 mod version;

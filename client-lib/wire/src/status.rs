@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Readers, Stage, Timings};
+use crate::probe::{Level, Phase, Probe};
 use crate::{Digest, VersionId};
 
 /// Everything that one engine serves.
@@ -111,8 +112,17 @@ pub struct Version {
     /// Why it was rejected, or why a client refused it before any had swapped it in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Whether it was tried in a sacrificial process.
+    /// Whether it was tried in a sacrificial process, and what came of it.
     pub probe: Probe,
+    /// Why it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_probed: Option<String>,
+    /// Which of the sandbox's parts the kernel granted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub level: Option<Level>,
+    /// How far a probe came that failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub phase: Option<Phase>,
     /// What to know before relying on it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
@@ -147,16 +157,6 @@ impl Outcome {
             Self::Superseded => "superseded",
         }
     }
-}
-
-/// Whether a version was tried in a sacrificial process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Probe {
-    /// It was not.
-    NotProbed,
-    /// A raw plugin that no client has asked for yet.
-    Deferred,
 }
 
 /// A file that could not become a version.

@@ -77,6 +77,17 @@ pub(crate) fn of_version(kind: Kind, version: &Version) -> Event {
     event
 }
 
+/// The same, with what the probe found.
+pub(crate) fn of_probed(kind: Kind, version: &Version) -> Event {
+    let mut event = of_version(kind, version);
+    event.probe = Some(version.shown.probe);
+    event.not_probed.clone_from(&version.shown.not_probed);
+    event.level = version.shown.level;
+    event.phase = version.shown.phase;
+    event.timings_us = Some(version.shown.timings_us);
+    event
+}
+
 /// An event about a file that became no version.
 pub(crate) fn of_file(
     kind: Kind,

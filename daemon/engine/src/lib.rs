@@ -41,5 +41,6 @@ mod watch;
 mod workers;
 
 pub use inspect::inspect_file;
-pub use options::Options;
+pub use options::{Options, ProbeOptions};
+pub use probe::{probe_entry, probe_file};
 pub use start::{Engine, Panicked, StartError, Stopper};

@@ -1,10 +1,12 @@
 //! What an engine is told at its start.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use plugind_wire::event::Event;
 use plugind_wire::place::Folder;
+use plugind_wire::probe::Confinement;
 use plugind_wire::status::Mode;
 
 /// What an engine is told at its start.
@@ -22,6 +24,27 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// Scan instead of relying on the system's events.
     pub poll: bool,
+    /// How versions are tried before they are announced.
+    pub probe: ProbeOptions,
     /// Where every event goes as well. A full channel loses events and says so in the next one.
     pub events: Option<Sender<Event>>,
+}
+
+/// How versions are tried before they are announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeOptions {
+    /// How long one may take.
+    pub timeout: Duration,
+    /// What plugins are kept from meanwhile.
+    pub confinement: Confinement,
+}
+
+impl Default for ProbeOptions {
+    /// Ten seconds, in the sandbox.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            confinement: Confinement::default(),
+        }
+    }
 }

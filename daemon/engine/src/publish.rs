@@ -3,15 +3,16 @@
 use std::fs;
 
 use plugind_wire::VersionId;
-use plugind_wire::event::{Kind, Stage};
+use plugind_wire::event::{Kind, Stage, Timings};
 use plugind_wire::message::{Failure, Reply};
-use plugind_wire::status::{Outcome, Probe};
+use plugind_wire::probe::Probe;
+use plugind_wire::status::Outcome;
 
 use crate::catalogue::Progress;
 use crate::clients::Waiter;
 use crate::engine::Loop;
-use crate::events::of_version;
-use crate::probe::Probed;
+use crate::events::of_probed;
+use crate::probe::{Failed, Probed, Tried};
 use crate::versions::timings;
 use plugind_wire::sentence;
 
@@ -38,7 +39,7 @@ impl Loop {
     fn accept(&mut self, probed: Probed) -> VersionId {
         let Probed {
             inspected,
-            verdict,
+            tried,
             probe,
             done,
         } = probed;
@@ -49,12 +50,24 @@ impl Loop {
         self.catalogue.change(&id, |version| {
             deferred = version.shown.probe == Probe::Deferred;
             if deferred {
-                timings = version.shown.timings_us;
+                // What came before lies back long.
+                let before = version.shown.timings_us;
+                timings = Timings {
+                    probe: timings.probe,
+                    ..before
+                };
             }
             version.progress = Progress::Accepted;
             version.shown.outcome = Outcome::Published;
             version.shown.semver = inspected.manifest.semver;
-            version.shown.probe = verdict;
+            (
+                version.shown.probe,
+                version.shown.level,
+                version.shown.not_probed,
+            ) = match tried {
+                Tried::Passed(level) => (Probe::Passed, Some(level), None),
+                Tried::NotProbed(why) => (Probe::NotProbed, None, Some(why)),
+            };
             if !deferred {
                 version.needed = inspected.staged.needed;
             }
@@ -104,8 +117,32 @@ impl Loop {
         }
     }
 
-    /// Turns a version down; its image goes, its record stays.
+    /// Turns down a version that failed in the probe.
+    pub(crate) fn fail_probe(&mut self, failed: Failed) {
+        let Failed {
+            inspected,
+            failure,
+            probe,
+        } = failed;
+        let id = inspected.staged.version.clone();
+        let timings = timings(&inspected.staged, inspected.inspect, probe, None);
+        self.catalogue.change(&id, |version| {
+            version.shown.semver = inspected.manifest.semver;
+            version.shown.probe = Probe::Failed;
+            version.shown.phase = Some(failure.phase);
+            version.shown.level = failure.level;
+            version.shown.timings_us = timings;
+        });
+        self.turn_down(&id, Stage::Probe, &failure.reason, failure.output);
+    }
+
+    /// Turns a version down.
     pub(crate) fn reject(&mut self, id: &VersionId, stage: Stage, reason: &str) {
+        self.turn_down(id, stage, reason, None);
+    }
+
+    /// Its image goes, its record stays.
+    fn turn_down(&mut self, id: &VersionId, stage: Stage, reason: &str, output: Option<String>) {
         self.catalogue.change(id, |version| {
             version.progress = Progress::Rejected;
             version.shown.outcome = Outcome::Rejected;
@@ -114,18 +151,20 @@ impl Loop {
         });
         self.keep(id);
         if let Some(version) = self.catalogue.version(id) {
-            let mut event = of_version(Kind::Rejected, version);
+            let mut event = of_probed(Kind::Rejected, version);
+            event.probe = event.probe.filter(|_| stage == Stage::Probe);
             event.stage = Some(stage);
             event.reason = Some(reason.to_owned());
-            event.timings_us = Some(version.shown.timings_us);
+            event.output = output;
             let own = self.state.version_dir(id, &version.shown.digest);
             if let Err(error) = fs::remove_dir_all(&own) {
                 tracing::warn!(%error, path = %own.display(), "a rejected image stays in the store");
             }
             self.tell(event);
         }
+        let why = rejection(id, Some(stage), reason);
         for waiter in self.waiting.remove(id).unwrap_or_default() {
-            self.fail(waiter, Failure::Rejected, &format!("{id}: {reason}"));
+            self.fail(waiter, Failure::Rejected, &why);
         }
         // The version before it may be one that nobody has been offered yet.
         self.announce();
@@ -144,8 +183,9 @@ impl Loop {
                 self.reply(waiter, Reply::Version { announcement });
             }
             Progress::Rejected => {
-                let why = version.shown.reason.clone().unwrap_or_default();
-                self.fail(waiter, Failure::Rejected, &format!("{id}: {why}"));
+                let why = version.shown.reason.as_deref().unwrap_or_default();
+                let why = rejection(id, version.shown.stage, why);
+                self.fail(waiter, Failure::Rejected, &why);
             }
             Progress::OnItsWay | Progress::Deferred => {
                 self.waiting.entry(id.clone()).or_default().push(waiter);
@@ -195,8 +235,7 @@ impl Loop {
 
     pub(crate) fn tell_published(&mut self, id: &VersionId) {
         if let Some(version) = self.catalogue.version(id) {
-            let mut event = of_version(Kind::Published, version);
-            event.timings_us = Some(version.shown.timings_us);
+            let mut event = of_probed(Kind::Published, version);
             if !version.shown.warnings.is_empty() {
                 event.reason = Some(version.shown.warnings.join("; "));
             }
@@ -214,4 +253,10 @@ impl Loop {
             self.warn(&warning);
         }
     }
+}
+
+/// Why there is no such version to open.
+fn rejection(id: &VersionId, stage: Option<Stage>, reason: &str) -> String {
+    let stage = stage.map_or("", Stage::word);
+    format!("{id} was rejected at {stage}: {reason}")
 }

@@ -149,7 +149,7 @@ impl Engine {
             socket: socket.clone(),
             source,
         };
-        let workers = Workers::start().map_err(listen)?;
+        let workers = Workers::start(options.mode, options.probe).map_err(listen)?;
         let embedded = match options.mode {
             Mode::Daemon => others(&options.runtime_dir, &hello),
             Mode::Embedded => Vec::new(),

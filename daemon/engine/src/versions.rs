@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
 use plugind_wire::message::Failure;
-use plugind_wire::status::{self, Mode, Outcome, Probe};
+use plugind_wire::probe::Probe;
+use plugind_wire::status::{self, Mode, Outcome};
 
 use crate::catalogue::{Artifact, Progress, Version};
 use crate::engine::Loop;
@@ -126,6 +127,7 @@ impl Loop {
             Finished::Rested(version, result) => self.rested(&version, result),
             Finished::Inspected(inspected) => self.defer(*inspected),
             Finished::Probed(probed) => self.ready.push(*probed),
+            Finished::Failed(failed) => self.fail_probe(*failed),
             Finished::Rejected(rejected) => {
                 self.reject(&rejected.version, rejected.stage, &rejected.reason);
             }
@@ -296,6 +298,9 @@ impl Loop {
                 stage: None,
                 reason: None,
                 probe: Probe::NotProbed,
+                not_probed: None,
+                level: None,
+                phase: None,
                 warnings: Vec::new(),
                 timings_us: Timings::default(),
             },

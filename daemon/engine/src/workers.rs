@@ -3,7 +3,7 @@
 //! Results come back as messages; what is to do waits in the engine's own queues, so handing it over never blocks.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, PipeWriter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use plugind_wire::event::Stage;
+use plugind_wire::status::Mode;
 use plugind_wire::{VersionId, sentence};
 
 use crate::buffers::Buffers;
 use crate::inspect::{Inspected, inspect};
 use crate::needed;
-use crate::probe::{Probed, probe};
+use crate::options::ProbeOptions;
+use crate::probe::{Failed, Probed, Prober};
 use crate::rest::{Addition, Additions};
 use crate::settle::Settled;
 use crate::stage::{Copying, Known, StageError, Staged, copy, revive};
@@ -78,7 +80,9 @@ pub(crate) enum Finished {
     Inspected(Box<Inspected>),
     /// Of a whole examination.
     Probed(Box<Probed>),
-    /// Of an examination that found a reason.
+    /// Of a version that failed in the probe.
+    Failed(Box<Failed>),
+    /// Of an examination that found a reason before.
     Rejected(Box<Rejected>),
 }
 
@@ -98,11 +102,15 @@ pub(crate) struct Workers {
     examining: Pool<Examination>,
     additions: Additions,
     finished: Receiver<Finished>,
+    /// Nothing is ever written to it: its end is what ends running probes.
+    probing: Option<PipeWriter>,
 }
 
 impl Workers {
     /// Starts the threads.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(mode: Mode, options: ProbeOptions) -> io::Result<Self> {
+        let (stop, probing) = io::pipe()?;
+        let prober = Arc::new(Prober::new(mode, options, Some(stop)));
         let (done, finished) = bounded(4 * THREADS);
         let buffers = Arc::new(Buffers::default());
         let shared = Arc::clone(&buffers);
@@ -110,9 +118,12 @@ impl Workers {
             copying: Pool::start("stage", &done, move |to_do, done| {
                 copy_all(to_do, done, &shared);
             })?,
-            examining: Pool::start("examine", &done, examine_all)?,
+            examining: Pool::start("examine", &done, move |to_do, done| {
+                examine_all(to_do, done, &prober);
+            })?,
             additions: Additions::start(done, buffers)?,
             finished,
+            probing: Some(probing),
         })
     }
 
@@ -141,7 +152,10 @@ impl Workers {
         match finished {
             Finished::Copied(..) => self.copying.finish(),
             Finished::Rested(..) => {}
-            Finished::Inspected(_) | Finished::Probed(_) | Finished::Rejected(_) => {
+            Finished::Inspected(_)
+            | Finished::Probed(_)
+            | Finished::Failed(_)
+            | Finished::Rejected(_) => {
                 self.examining.finish();
             }
         }
@@ -153,6 +167,8 @@ impl Drop for Workers {
         // A thread may be about to hand over a result that nobody takes any more.
         let (_, nothing) = bounded(0);
         self.finished = nothing;
+        // And one may wait for a plugin that never ends.
+        self.probing = None;
     }
 }
 
@@ -232,16 +248,16 @@ fn copy_all(to_do: &Receiver<Copy>, done: &Sender<Finished>, buffers: &Arc<Buffe
 }
 
 /// Examines until there will be nothing to examine.
-fn examine_all(to_do: &Receiver<Examination>, done: &Sender<Finished>) {
+fn examine_all(to_do: &Receiver<Examination>, done: &Sender<Finished>, prober: &Prober) {
     for examination in to_do {
-        if done.send(run(examination)).is_err() {
+        if done.send(run(examination, prober)).is_err() {
             return;
         }
     }
 }
 
 /// Runs an examination. Its input is untrusted; a defect in its reading ends the job and not the thread.
-fn run(examination: Examination) -> Finished {
+fn run(examination: Examination, prober: &Prober) -> Finished {
     match examination {
         Examination::Staged {
             staged,
@@ -249,7 +265,8 @@ fn run(examination: Examination) -> Finished {
             store,
         } => {
             let version = staged.version.clone();
-            guarded(version, || examine(link_needed(*staged, &store)?, probe))
+            let prober = probe.then_some(prober);
+            guarded(version, || examine(link_needed(*staged, &store)?, prober))
         }
         Examination::Known(known) => {
             let version = known.version.clone();
@@ -262,7 +279,7 @@ fn run(examination: Examination) -> Finished {
                         reason,
                     })
                 })?;
-                examine(revived, true)
+                examine(revived, Some(prober))
             })
         }
     }
@@ -290,15 +307,22 @@ fn link_needed(mut staged: Staged, store: &Path) -> Result<Staged, Box<Rejected>
     Ok(staged)
 }
 
-fn examine(staged: Staged, wanted: bool) -> Examined {
-    match inspect(staged) {
-        Ok(inspected) if wanted => Ok(Finished::Probed(Box::new(probe(inspected)))),
-        Ok(inspected) => Ok(Finished::Inspected(Box::new(inspected))),
+/// Without a prober it ends before the probe.
+fn examine(staged: Staged, prober: Option<&Prober>) -> Examined {
+    let inspected = match inspect(staged) {
+        Ok(inspected) => inspected,
         Err(rejected) => {
             let (staged, error) = *rejected;
-            Err(reject(&staged, Stage::Inspect, &error))
+            return Err(reject(&staged, Stage::Inspect, &error));
         }
-    }
+    };
+    let Some(prober) = prober else {
+        return Ok(Finished::Inspected(Box::new(inspected)));
+    };
+    Ok(match prober.probe(inspected) {
+        Ok(probed) => Finished::Probed(Box::new(probed)),
+        Err(failed) => Finished::Failed(failed),
+    })
 }
 
 fn reject(staged: &Staged, stage: Stage, error: &dyn std::error::Error) -> Box<Rejected> {

@@ -82,9 +82,15 @@ fn why_nothing(client: &Client, name: &str) -> anyhow::Error {
         Err(error) => return error.into(),
     };
     let plugin = status.plugins.iter().find(|plugin| plugin.plugin == name);
-    if let Some(reason) = plugin.and_then(|plugin| plugin.versions.last()?.reason.as_deref()) {
+    if let Some(newest) = plugin.and_then(|plugin| plugin.versions.last())
+        && let Some(reason) = &newest.reason
+    {
+        let stage = newest
+            .stage
+            .map_or_else(String::new, |stage| format!(" at {}", stage.word()));
         return Failure::Rejected(format!(
-            "every version of {name} was rejected, the newest because {reason}"
+            "no version of {name} can be called; v{} was rejected{stage}: {reason}",
+            newest.version
         ))
         .into();
     }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use plugind_client::Status;
-use plugind_wire::status::{Outcome, Plugin, Probe, Use, Version};
+use plugind_wire::probe::{Level, Probe};
+use plugind_wire::status::{Outcome, Plugin, Use, Version};
 
 use super::{print, print_json};
 use crate::cli::{self, PlaceArgs};
@@ -108,9 +109,11 @@ fn show_version(version: &Version, selected: bool, runs: bool, page: &mut String
         outcome,
         version.lane.as_deref().unwrap_or("opened by path"),
     );
-    let probed = !matches!(version.probe, Probe::NotProbed | Probe::Deferred);
-    if version.outcome != Outcome::Rejected && !probed {
-        let _ = write!(page, "  not probed");
+    let settled = !matches!(version.outcome, Outcome::Rejected | Outcome::OnItsWay);
+    match version.probe {
+        Probe::NotProbed if settled => page.push_str("  NOT PROBED"),
+        Probe::Deferred if settled => page.push_str("  not probed"),
+        _ => {}
     }
     let _ = writeln!(page, "  {:.1} ms", version.timings_us.total as f64 / 1e3);
     if let Some(reason) = &version.reason {
@@ -119,8 +122,27 @@ fn show_version(version: &Version, selected: bool, runs: bool, page: &mut String
         });
         let _ = writeln!(page, "          {stage}{}", plain(reason));
     }
+    if settled && let Some(why) = not_probed(version) {
+        let _ = writeln!(page, "          {}", plain(&why));
+    }
     for warning in &version.warnings {
         let _ = writeln!(page, "          warning: {warning}");
+    }
+}
+
+/// Why it is not known, or not as well as it could be, how a version behaves.
+fn not_probed(version: &Version) -> Option<String> {
+    match (version.probe, version.level) {
+        (Probe::Deferred, _) => Some("not probed: no program has asked for it yet".to_owned()),
+        (Probe::NotProbed, _) => {
+            let why = version
+                .not_probed
+                .as_deref()
+                .unwrap_or("it was published by an earlier release");
+            Some(format!("not probed: {why}"))
+        }
+        (_, Some(level)) if level != Level::FULL => Some(format!("probed with {level} only")),
+        _ => None,
     }
 }
 

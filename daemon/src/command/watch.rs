@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
         },
         socket: place_args.socket.clone(),
         poll: args.poll,
+        probe: args.probe.options(),
         events: Some(tell),
     })?;
     let stop = engine.stopper();
@@ -132,11 +133,16 @@ fn line(event: &Event, folder: &str, exists: bool) -> String {
             let timings = event.timings_us.unwrap_or_default();
             let ms = |micros: u64| micros as f64 / 1e3;
             format!(
-                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1}){}",
+                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1}, probe {:.1}){}{}",
                 ms(timings.total),
                 ms(timings.settle),
                 ms(timings.stage),
                 ms(timings.inspect),
+                ms(timings.probe),
+                event
+                    .not_probed
+                    .as_deref()
+                    .map_or_else(String::new, |why| format!("  not probed: {}", plain(why))),
                 if reason.is_empty() {
                     String::new()
                 } else {

@@ -13,6 +13,10 @@ use plugind_tests::Answer;
 type Function = unsafe extern "C" fn() -> i64;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // What programs are without the line.
+    if std::env::var_os("NO_PROBE_ENTRY").is_none() {
+        plugind_client::probe_entry();
+    }
     let args: Vec<_> = std::env::args().skip(1).collect();
     let [mode, dir, plugin, function] = args.as_slice() else {
         return Err("usage: embedded-host embed|connect|watch DIR PLUGIN FUNCTION".into());

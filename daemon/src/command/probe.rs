@@ -1,0 +1,64 @@
+//! `plugind probe`: how a file behaves when it is opened, as a page or as JSON.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use plugind_wire::place;
+use plugind_wire::probe::{Probe, Trial};
+
+use super::{print, print_json};
+use crate::cli::{self, PlaceArgs};
+use crate::exit::{CRASHED, plain};
+
+pub(crate) fn run(args: &cli::Probe, place_args: &PlaceArgs) -> Result<ExitCode> {
+    let state_dir = match &place_args.state_dir {
+        Some(dir) => std::path::absolute(dir)?,
+        None => place::state_dir()?,
+    };
+    place::private_dir(&state_dir, "XDG_STATE_HOME")?;
+    let trial = plugind_engine::probe_file(&args.file, &state_dir.join("probe"), args.options())
+        .with_context(|| format!("cannot probe {}", args.file.display()))?;
+    if args.json {
+        print_json(&trial)?;
+    } else {
+        print(&page(&trial))?;
+    }
+    Ok(match trial.reason {
+        Some(_) => ExitCode::from(CRASHED as u8),
+        None => ExitCode::SUCCESS,
+    })
+}
+
+fn page(trial: &Trial) -> String {
+    let mut page = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(page, "{name:<12} {value}");
+    };
+    line("file", &trial.file.display().to_string());
+    if let Some(plugin) = &trial.plugin {
+        line("plugin", plugin);
+    }
+    line("digest", &trial.digest.short());
+    match (&trial.reason, &trial.not_probed) {
+        (Some(reason), _) => {
+            let stage = trial.stage.map_or("", |stage| stage.word());
+            line("rejected", &format!("at {stage}: {}", plain(reason)));
+        }
+        (None, Some(why)) => line("not probed", why),
+        (None, None) => line("probe", trial.probe.word()),
+    }
+    if let Some(phase) = trial.phase {
+        line("phase", phase.word());
+    }
+    if let Some(level) = trial.level {
+        line("sandbox", &level.to_string());
+    }
+    if matches!(trial.probe, Probe::Passed | Probe::Failed) {
+        line("took", &format!("{:.1} ms", trial.probe_us as f64 / 1e3));
+    }
+    for written in trial.output.iter().flat_map(|output| output.lines()) {
+        line("it wrote", written);
+    }
+    page
+}
