@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use plugind_tests::{DEADLINE, Home, Signal, demo_game, need, run, scratch, until, workspace};
+use plugind_wire::event::Stage;
+use plugind_wire::probe::Probe;
+use plugind_wire::status::Outcome;
 use rustix::process::{Pid, kill_process};
 
 /// What the host prints of one frame.
@@ -95,12 +98,16 @@ impl Game {
 
     /// Plays in the background until the end of the test.
     fn start(&self) -> Playing {
+        self.start_with(|host| host)
+    }
+
+    /// The same, with changes to the host's command.
+    fn start_with(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Playing {
         let (output, errors) = (
             self.home.path().join("frames"),
             self.home.path().join("errors"),
         );
-        let child = self
-            .host(&["--frames", "100000"])
+        let child = change(&mut self.host(&["--frames", "100000"]))
             .stdin(Stdio::null())
             .stdout(fs::File::create(&output).expect("a file"))
             .stderr(fs::File::create(&errors).expect("a file"))
@@ -456,4 +463,54 @@ fn a_game_with_its_plugins_linked_in_plays_the_same_and_can_open_nothing() {
     ] {
         assert!(!needs.contains(&name), "it needs {name}");
     }
+}
+
+/// As a fresh clone has it: no daemon, no `plugind` anywhere.
+#[test]
+fn a_constructor_that_crashes_does_so_elsewhere() {
+    let game = Game::new();
+    game.build();
+    let mut playing = game.start_with(|host| host.env("PATH", "/nowhere"));
+    playing.first_of(1);
+    let newest = || {
+        let status = game.home.status(playing.child.id());
+        let breakout = status
+            .plugins
+            .into_iter()
+            .find(|plugin| plugin.plugin == "breakout");
+        breakout
+            .and_then(|mut plugin| plugin.versions.pop())
+            .expect("a version")
+    };
+    let first = newest();
+    assert_eq!(
+        first.probe,
+        Probe::Passed,
+        "the game is its own probe: {first:?}"
+    );
+
+    game.edit("#![forbid(unsafe_code)]", "");
+    let path = game.sources.join("src/lib.rs");
+    let source = fs::read_to_string(&path).expect("the source");
+    let constructor = "extern \"C\" fn null() { unsafe { std::ptr::null_mut::<u8>().write_volatile(1) } }\n\
+         #[used]\n#[unsafe(link_section = \".init_array\")]\nstatic NULL: extern \"C\" fn() = null;\n";
+    fs::write(&path, source + constructor).expect("the source");
+    game.build();
+    let second = playing.wait("the second version is turned down", || {
+        let version = newest();
+        (version.outcome == Outcome::Rejected).then_some(version)
+    });
+    assert_eq!((second.version, second.stage), (2, Some(Stage::Probe)));
+    playing.goes_on();
+    assert_eq!(playing.lines().last().expect("a frame").version, 1);
+
+    let source = fs::read_to_string(&path).expect("the source");
+    fs::write(&path, source.replace(constructor, "")).expect("the source");
+    game.edit(
+        "BACKGROUND: u32 = 0x0010_1018",
+        "BACKGROUND: u32 = 0x0018_1010",
+    );
+    game.build();
+    playing.first_of(3);
+    assert_unbroken(&playing.lines());
 }
