@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use plugind_wire::VersionId;
+use plugind_wire::event::Stage;
 
 /// Events that wait for one listener.
 const WAITING: usize = 1024;
@@ -25,6 +26,15 @@ pub enum ClientEvent {
     Drained {
         /// The current version.
         version: VersionId,
+    },
+    /// The engine turned a build down before any program opened it; what served goes on.
+    Rejected {
+        /// Which.
+        version: VersionId,
+        /// The stage that turned it down.
+        stage: Stage,
+        /// Why.
+        reason: String,
     },
     /// The version was not opened; what served goes on.
     Refused {

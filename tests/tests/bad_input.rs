@@ -19,10 +19,15 @@ struct Scene<'h> {
 
 impl<'h> Scene<'h> {
     fn new(home: &'h Home) -> Self {
+        Self::with(home, &[])
+    }
+
+    /// With arguments for the daemon.
+    fn with(home: &'h Home, args: &[&str]) -> Self {
         let folder = home.work().join("plugins");
         fs::create_dir(&folder).expect("the folder to watch");
         replace(&good(home, 1), &folder.join("libgood.so"));
-        let daemon = Daemon::watch(home, &folder, &[]);
+        let daemon = Daemon::watch(home, &folder, args);
         let call = Call::watch(home, "good", "count");
         call.wait_version(1);
         Self {
@@ -225,14 +230,31 @@ fn a_directory_with_the_name_of_a_plugin_is_told() {
     scene.next_good_build_goes_live();
 }
 
+/// Puts one into the folder.
+fn deliver_unloadable(scene: &Scene<'_>) {
+    let image = scene.home.build().join("libgood.so");
+    let source = "long long missing(void);\nlong long count(void) { return missing(); }\n";
+    cc(&image, source, &[]);
+    replace(&image, &scene.folder.join("libgood.so"));
+}
+
 #[test]
 fn a_version_that_the_loader_turns_down() {
     let home = Home::new();
     let scene = Scene::new(&home);
-    let image = home.build().join("libgood.so");
-    let source = "long long missing(void);\nlong long count(void) { return missing(); }\n";
-    cc(&image, source, &[]);
-    replace(&image, &scene.folder.join("libgood.so"));
+    let mark = scene.daemon.mark();
+    deliver_unloadable(&scene);
+    scene.rejected(mark, "libgood.so", &["undefined symbol: missing"]);
+    scene.first_version_answers();
+    scene.next_good_build_goes_live();
+}
+
+/// Where nobody tries it first, the client does.
+#[test]
+fn a_version_that_the_clients_loader_turns_down() {
+    let home = Home::new();
+    let scene = Scene::with(&home, &["--probe", "off"]);
+    deliver_unloadable(&scene);
     let refused = scene
         .daemon
         .wait_client(Kind::Refused, "good", 2, scene.call.pid());

@@ -119,18 +119,20 @@ fn rejected_versions() {
     daemon.wait("rejected", |event| event.event == Kind::Rejected);
     // It never became a version of anything, and the answer says why.
     call(&home, &["bad", "count"]).expect(5, &["libbad.so", "not an ELF file"]);
-    // A version that inspect accepts and the system's loader does not.
+    // A version that inspect accepts and the system's loader does not. It is raw: nobody has asked for it yet.
     deliver(
         &home,
         "libx.so",
         "long long missing(void);\nlong long count(void) { return missing(); }\n",
     );
     daemon.wait_version(Kind::Published, "x", 1);
-    let reason = ["x", "undefined symbol: missing"];
+    let reason = ["x v1", "rejected at probe", "undefined symbol: missing"];
     call(&home, &["x", "count"]).expect(5, &reason);
     call(&home, &["x@1", "count"]).expect(5, &reason);
-    let refused = daemon.wait_version(Kind::Refused, "x", 1).line;
-    assert!(refused.reason.is_some_and(|said| said.contains(reason[1])));
+    let rejected = daemon.wait_version(Kind::Rejected, "x", 1).line;
+    assert!(rejected.reason.is_some_and(|said| said.contains(reason[2])));
+    // Whoever comes now is told at once.
+    call(&home, &["x", "count"]).expect(5, &["x", "v1 was rejected at probe", reason[2]]);
 }
 
 const CRASHES: &str = "#include <stdlib.h>\n\

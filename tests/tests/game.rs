@@ -501,6 +501,7 @@ fn a_constructor_that_crashes_does_so_elsewhere() {
         (version.outcome == Outcome::Rejected).then_some(version)
     });
     assert_eq!((second.version, second.stage), (2, Some(Stage::Probe)));
+    playing.says(&["breakout v2 was rejected at probe: ", "SIGSEGV"]);
     playing.goes_on();
     assert_eq!(playing.lines().last().expect("a frame").version, 1);
 

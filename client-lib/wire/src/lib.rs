@@ -19,7 +19,7 @@ pub use sentence::sentence;
 pub use version::{Digest, DigestError, VersionId};
 
 /// The protocol that this crate speaks. Two sides with different numbers part with a sentence that names both.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The `schema` number of every JSON document; it changes when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Readers};
+use crate::event::{Event, Readers, Stage};
 use crate::status::{Mode, Status};
 use crate::{Digest, VersionId};
 
@@ -162,6 +162,17 @@ pub enum ToClient {
     Announce {
         /// The batch.
         versions: Vec<Announcement>,
+    },
+    /// A version of a followed plugin was turned down; what serves goes on serving.
+    Rejected {
+        /// Which.
+        version: VersionId,
+        /// The stage that turned it down.
+        stage: Stage,
+        /// Why.
+        reason: String,
+        /// True if an older version is there, announced or on its way.
+        has_older: bool,
     },
     /// The answer to a request.
     Reply {

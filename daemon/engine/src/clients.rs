@@ -32,7 +32,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Follow {
     /// Fixed once it is known.
-    lane: Option<String>,
+    pub(crate) lane: Option<String>,
     /// What the client was told last.
     pub(crate) announced: Option<u64>,
 }

@@ -4,12 +4,12 @@ use std::fs;
 
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
-use plugind_wire::message::{Failure, Reply};
+use plugind_wire::message::{Failure, Reply, ToClient};
 use plugind_wire::probe::Probe;
 use plugind_wire::status::Outcome;
 
 use crate::catalogue::Progress;
-use crate::clients::Waiter;
+use crate::clients::{Session, Waiter};
 use crate::engine::Loop;
 use crate::events::of_probed;
 use crate::probe::{Failed, Probed, Tried};
@@ -166,8 +166,32 @@ impl Loop {
         for waiter in self.waiting.remove(id).unwrap_or_default() {
             self.fail(waiter, Failure::Rejected, &why);
         }
+        self.tell_rejected(id, stage, reason);
         // The version before it may be one that nobody has been offered yet.
         self.announce();
+    }
+
+    /// Tells the clients that follow the plugin where it came from.
+    fn tell_rejected(&self, id: &VersionId, stage: Stage, reason: &str) {
+        let plugin = self.catalogue.plugins.get(&id.plugin);
+        let version = plugin.and_then(|plugin| Some((plugin, plugin.version(id.number)?)));
+        let Some((plugin, Some(lane))) =
+            version.map(|(plugin, version)| (plugin, version.shown.lane.as_deref()))
+        else {
+            return;
+        };
+        let follows = |session: &&Session| {
+            let follow = session.follows.get(&id.plugin);
+            follow.is_some_and(|follow| follow.lane.as_deref().is_none_or(|own| own == lane))
+        };
+        for session in self.sessions.values().filter(follows) {
+            session.outbox.send(ToClient::Rejected {
+                version: id.clone(),
+                stage,
+                reason: reason.to_owned(),
+                has_older: plugin.selected(lane).is_some(),
+            });
+        }
     }
 
     /// Answers with a version, now or when it has passed.

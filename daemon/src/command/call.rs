@@ -173,6 +173,16 @@ fn watch(caller: &mut Caller<'_>, name: &str, place: &PlaceArgs) -> Result<()> {
                 Ok(ClientEvent::Refused { version, reason }) => {
                     eprintln!("plugind: refused {version}: {reason}");
                 }
+                Ok(ClientEvent::Rejected {
+                    version,
+                    stage,
+                    reason,
+                }) => {
+                    eprintln!(
+                        "plugind: {version} was rejected at {}: {reason}",
+                        stage.word()
+                    );
+                }
                 Ok(ClientEvent::Disconnected) => {
                     eprintln!(
                         "plugind: the engine is gone; {} goes on",
