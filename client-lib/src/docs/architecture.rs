@@ -71,6 +71,30 @@
 //! An instance is a reader of its own that stays inside a snapshot from one `sync` to the next. `live` waits until every
 //! instance of the plugin is with the new version; one that cannot be carried makes the client refuse it.
 //!
+//! # The probe
+//!
+//! What a plugin's constructors do cannot be read from its file, and a program that opens a plugin whose constructor
+//! crashes, hangs or exits goes with it. So a version is opened in a process that may die before anybody is told of it.
+//! That process is `plugind` started again, or, where a program embeds the engine and there is no `plugind`, the program
+//! itself: the first line of its `main`, [`probe_entry`](crate::probe_entry), knows by the first argument what it was
+//! started for. It is a new process and no fork, because a fork of a program with threads has their locks and not them.
+//!
+//! It opens the image by the same code as a client, then compares what the constructors registered with what the notes
+//! declare. Before that it gives up what the kernel lets it give up, and says what that was (the *level*): limits on
+//! memory (4 GB), processor time and file sizes; Landlock, so that it can read every file and write none; seccomp, so
+//! that a new process, another program, a socket, a limit or a signal to somebody else ends it. A thread is allowed.
+//! Descriptor 0 is a socket for the verdict until the image is opened, then empty; 1 and 2 are one pipe, of which the
+//! beginning and the end are kept; all others are closed. It is in a process group of its own, ends with the engine
+//! that started it, and is ended and reaped when it has given its verdict, or after ten seconds (`--probe-timeout`).
+//!
+//! A forbidden call is trapped and not killed: a handler writes its number to the socket, so that the rejection can name
+//! it. Where signals are blocked, as while `posix_spawn` runs, the kernel kills instead, and only the signal is known.
+//!
+//! A rejection says how far the probe came (`spawn`, `sandbox`, `open`, `constructors`, `registrations`), how it ended
+//! and what it wrote. A program that is asked to be the probe says its release first, and one that does not understand
+//! the order is passed over; where nobody is left, the version is published as `not_probed`, and status and event say
+//! why. A plugin that needs more is probed `unsandboxed`, or not at all (`off`).
+//!
 //! # Raw plugins wait until they are asked for
 //!
 //! A shared object without a note is published after it was inspected, and goes on to the probe and to clients when

@@ -3,8 +3,21 @@
 //! # Trust
 //!
 //! A plugin runs with the program's rights, and so do its constructors. An image is opened only if it belongs to the
-//! user, is read-only and has the content that was announced; nothing else stands between its code and the process.
-//! Versions are not tried in a process of their own before they are announced: every status says `not_probed`.
+//! user, is read-only and has the content that was announced.
+//!
+//! Before it is announced it is opened in a process that may die, the [probe](super::architecture#the-probe). That finds
+//! plugins that are broken, not those that are hostile: code can tell that it is being probed and behave until it is let
+//! through, and what passes runs with your rights. It finds what constructors do, and nothing of what functions do that
+//! are called later, nor what a thread does after the constructors that started it have returned. A program with another
+//! environment, other libraries or less memory may still fail to open what passed there; it refuses the version and
+//! goes on.
+//!
+//! A constructor that starts a process, opens a socket or writes a file fails in the probe although it would work in
+//! the program; what only fails by a refused write looks like a failure of the plugin's own. Each can be allowed with
+//! `--probe unsandboxed`. One that reserves more than 4 GB of addresses, as some runtimes and sanitizers do, needs that
+//! too.
+//!
+//! Where no program is there to try a version, it is announced all the same and every status says `not probed`.
 //!
 //! # Types
 //!
