@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
-use plugind_wire::event::Stage;
 use plugind_wire::message::{
     Announcement, EngineHello, Failure, Reply, Running, ToClient, ToEngine,
 };
@@ -337,25 +336,6 @@ impl Loader {
             ToClient::Event { .. } => {}
             ToClient::Goodbye { reason } => tracing::info!(reason, "plugind's engine ends"),
         }
-    }
-
-    /// A build that this client will not hear of again. Who waits for a first version need not wait for an older one.
-    fn rejected(&mut self, version: VersionId, stage: Stage, reason: String, has_older: bool) {
-        tracing::warn!(%version, stage = stage.word(), reason, "rejected");
-        let slot = self.slot(&version.plugin).filter(|_| !has_older);
-        if let Some(slot) = slot
-            && self.followed[slot].current.is_none()
-        {
-            let followed = &mut self.followed[slot];
-            let why = format!("rejected at {}: {reason}", stage.word());
-            followed.refused = Some((version.clone(), why.clone()));
-            followed.tell(|| FollowNews::Refused(version.clone(), why.clone()));
-        }
-        self.listeners.tell(&ClientEvent::Rejected {
-            version,
-            stage,
-            reason,
-        });
     }
 
     /// While the client is paused only first versions go on.

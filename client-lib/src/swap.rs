@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plugind_wire::event::Stage;
 use plugind_wire::message::{Acknowledged, Announcement, ToEngine};
 
 use plugind_wire::{Digest, VersionId, sentence};
@@ -70,6 +71,31 @@ impl Loader {
             self.swapped(slot, table, epoch, &state);
         }
         self.look_at_readers();
+    }
+
+    /// A build that this client will not hear of again. Who waits for a first version need not wait for an older one.
+    pub(crate) fn rejected(
+        &mut self,
+        version: VersionId,
+        stage: Stage,
+        reason: String,
+        has_older: bool,
+    ) {
+        tracing::warn!(%version, stage = stage.word(), reason, "rejected");
+        let slot = self.slot(&version.plugin).filter(|_| !has_older);
+        if let Some(slot) = slot
+            && self.followed[slot].current.is_none()
+        {
+            let followed = &mut self.followed[slot];
+            let why = format!("rejected at {}: {reason}", stage.word());
+            followed.refused = Some((version.clone(), why.clone()));
+            followed.tell(|| FollowNews::Refused(version.clone(), why.clone()));
+        }
+        self.listeners.tell(&ClientEvent::Rejected {
+            version,
+            stage,
+            reason,
+        });
     }
 
     /// Tells everybody of a version that could not be opened.

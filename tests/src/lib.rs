@@ -21,6 +21,7 @@ mod three;
 mod tools;
 mod trace;
 mod troupe;
+mod victim;
 mod wait;
 mod writer;
 
@@ -40,5 +41,6 @@ pub use three::{CountedFrame, ThreeCrates};
 pub use tools::{need, report, say, scratch};
 pub use trace::Trace;
 pub use troupe::{Troupe, contract};
+pub use victim::{holds, marks, victim};
 pub use wait::{DEADLINE, EndOnDrop, since_change, until, within};
 pub use writer::{CHUNK, Pace, write_in_chunks};

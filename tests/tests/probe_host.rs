@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use plugind_tests::{
-    Call, Daemon, Home, answers, cc_plugin, need, plugind, replace, run, say, sdk_plugin, until,
+    Call, Daemon, Home, answers, cc_plugin, holds, need, plugind, replace, run, say, sdk_plugin,
+    until,
 };
 use plugind_wire::event::{Kind, Stage};
 use plugind_wire::probe::{Level, Phase, Probe};
@@ -94,13 +95,6 @@ fn rejected(home: &Home, pid: u32) -> Version {
         assert_ne!(version.outcome, Outcome::Live, "{version:?}");
         (version.outcome == Outcome::Rejected).then_some(version)
     })
-}
-
-#[track_caller]
-fn holds(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "no {word:?} in {text:?}");
-    }
 }
 
 #[test]
