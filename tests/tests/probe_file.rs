@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use plugind_tests::{
-    Daemon, Ended, Home, answers, cc, cc_plugin, ended, holds, plugind, replace, sdk_plugin, victim,
+    Daemon, Ended, Home, answers, cc, cc_plugin, ended, holds, plugind, replace, sdk_plugin, until,
+    victim,
 };
 use plugind_wire::event::{Event, Kind, Stage};
 use plugind_wire::probe::{Level, Phase, Probe, Trial};
@@ -59,6 +60,28 @@ fn a_file_cannot_be_written() {
     assert_eq!((trial.probe, trial.reason), (Probe::Passed, None));
     assert_eq!(trial.level, Some(Level::default()));
     assert!(written.exists());
+}
+
+/// Where the sandbox does not keep it from starting processes, they end with it.
+#[test]
+fn a_probe_leaves_no_process() {
+    let home = Home::new();
+    let told = home.path().join("child");
+    let constructor = format!(
+        "int child = fork(); if (!child) for (;;) pause(); \
+         dprintf(open(\"{}\", O_WRONLY | O_CREAT, 0600), \"%d\", child);",
+        told.display()
+    );
+    let image = victim(&home, "starts a process", &constructor);
+    assert_eq!(
+        probe(&home, &image, &["--unsandboxed"]).probe,
+        Probe::Passed
+    );
+    let child = fs::read_to_string(told).expect("the process that it started");
+    until("it ends too", || {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        (stat.is_empty() || stat.contains(") Z ")).then_some(())
+    });
 }
 
 /// `plugind probe FILE --json`.

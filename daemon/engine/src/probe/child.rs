@@ -11,7 +11,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 
 use super::message::{ARGUMENT, Order, Said};
 use super::output::Output;
@@ -117,8 +119,14 @@ fn name(program: &Path) -> OsString {
 struct Running(Child);
 
 impl Running {
-    /// Ends and reaps it. How it ended is its own doing only if it `ended` before.
+    /// Ends and reaps it, with all that it started. How it ended is its own doing only if it `ended` before.
     fn end(&mut self, ended: bool) -> Option<ExitStatus> {
+        let own = Pid::from_child(&self.0);
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // As long as it is to be reaped its number is its group's and nobody else's.
+        if waitid(WaitId::Pid(own), look).is_ok() {
+            let _ = kill_process_group(own, Signal::KILL);
+        }
         if !ended {
             // It may have ended in between; then there is nothing to kill.
             let _ = self.0.kill();
