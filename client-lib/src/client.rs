@@ -28,6 +28,8 @@ use crate::require::Requirement;
 use crate::snapshot::SymbolTable;
 use crate::view::{Idle, View};
 
+/// How long a version may take that is tried again: the engine knows its deadline, a client does not.
+const RETRY: Duration = Duration::from_secs(600);
 /// Requests of all threads that wait for the loader thread.
 const REQUESTS: usize = 256;
 /// Messages that wait for the loader thread while it opens something.
@@ -476,6 +478,17 @@ impl Client {
     /// how many.
     pub fn events(&self) -> Events {
         self.inner.listeners.add()
+    }
+
+    /// Has the rejected builds of a plugin tried again: what was remembered of them is forgotten, and each file is
+    /// copied and probed anew. Waits for the newest, at most ten minutes, and answers with the version that it became.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Rejected`] if it fails again, [`ClientError::Unknown`] if nothing of that name is rejected.
+    pub fn retry(&self, plugin: &str) -> Result<VersionId, ClientError> {
+        let plugin = plugin.to_owned();
+        self.ask(|answer| Request::Retry(plugin, answer), RETRY)
     }
 
     /// What the engine knows.

@@ -143,6 +143,12 @@ impl Loader {
                     path,
                 });
             }
+            Request::Retry(plugin, answer) => {
+                self.ask(Pending::Passed(answer), |request| ToEngine::Retry {
+                    request,
+                    plugin,
+                });
+            }
             Request::Require(slot, requirement, answer) => {
                 let _ = answer.send(self.require(slot, requirement));
             }
@@ -357,6 +363,9 @@ impl Loader {
         match (pending, reply) {
             (Pending::Table(answer), Reply::Version { announcement }) => {
                 let _ = answer.send(self.open_beside(announcement));
+            }
+            (Pending::Passed(answer), Reply::Version { announcement }) => {
+                let _ = answer.send(Ok(announcement.version));
             }
             (Pending::Status(answer), Reply::Status { status }) => {
                 let _ = answer.send(Ok(status));

@@ -21,6 +21,8 @@ pub(crate) enum Request {
     Version(VersionId, Sender<Result<Arc<SymbolTable>, ClientError>>),
     /// Have a file staged, and open that.
     Open(PathBuf, Sender<Result<Arc<SymbolTable>, ClientError>>),
+    /// Have the rejected builds of a plugin tried again.
+    Retry(String, Sender<Result<VersionId, ClientError>>),
     /// Every later version of the plugin in this slot must fit a contract.
     Require(usize, Requirement, Sender<Result<(), ClientError>>),
     /// Follow every plugin of a contract.
@@ -72,6 +74,7 @@ pub(crate) enum FollowNews {
 /// Who waits for a reply of the engine.
 pub(crate) enum Pending {
     Table(Sender<Result<Arc<SymbolTable>, ClientError>>),
+    Passed(Sender<Result<VersionId, ClientError>>),
     Status(Sender<Result<Box<Status>, ClientError>>),
     Done(Sender<Result<(), ClientError>>),
 }
@@ -81,6 +84,7 @@ impl Pending {
     pub(crate) fn fail(self, error: ClientError) {
         match self {
             Self::Table(answer) => drop(answer.send(Err(error))),
+            Self::Passed(answer) => drop(answer.send(Err(error))),
             Self::Status(answer) => drop(answer.send(Err(error))),
             Self::Done(answer) => drop(answer.send(Err(error))),
         }

@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Status(Status),
     Inspect(Inspect),
     Probe(Probe),
+    Retry(Retry),
     /// End the daemon that serves this folder
     Stop,
 }
@@ -168,6 +169,17 @@ impl Probe {
             },
         }
     }
+}
+
+/// Try the rejected builds of a plugin again
+///
+/// The bytes of a build that broke when it was opened are in quarantine: they are not tried again, also after a restart,
+/// until this is said, or until something changed that it may have broken by (a library beside it, the sandbox, the
+/// deadline, the release of plugind). Ends when the newest of them has been tried.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The plugin
+    pub(crate) plugin: String,
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod tools;
 mod trace;
 mod troupe;
 mod victim;
+mod victim_folder;
 mod wait;
 mod writer;
 
@@ -42,5 +43,6 @@ pub use tools::{need, report, say, scratch};
 pub use trace::Trace;
 pub use troupe::{Troupe, contract};
 pub use victim::{holds, marks, victim};
+pub use victim_folder::{VICTIM, VictimFolder, is_untried, rejected};
 pub use wait::{DEADLINE, EndOnDrop, since_change, until, within};
 pub use writer::{CHUNK, Pace, write_in_chunks};

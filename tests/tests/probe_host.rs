@@ -363,4 +363,16 @@ fn a_thousand_rejected_plugins_leave_nothing() {
     ));
     assert_eq!(first.0, all.0, "descriptors");
     assert!(all.1 < half.1 + 1000, "resident kB: {measured:?}");
+
+    // What is remembered of them is bounded, and that is told.
+    let mut places = fs::read_dir(scene.home.state()).expect("the state of the folder");
+    let place = places.next().expect("one folder").expect("a folder").path();
+    let records = fs::read_dir(place.join("quarantine/daemon")).expect("records");
+    assert_eq!(records.count(), 256);
+    let lines = daemon.lines();
+    let told = lines.iter().filter(|seen| {
+        let reason = seen.line.reason.as_deref().unwrap_or_default();
+        seen.line.event == Kind::Warning && reason.contains("room for 256 builds")
+    });
+    assert_eq!(told.count(), 1);
 }

@@ -95,6 +95,30 @@
 //! the order is passed over; where nobody is left, the version is published as `not_probed`, and status and event say
 //! why. A plugin that needs more is probed `unsandboxed`, or not at all (`off`).
 //!
+//! # Quarantine
+//!
+//! The digest of a version that breaks in the probe is in quarantine: the same bytes are rejected at once, with the
+//! reason that was found first, when they are built again, after a restart, and by the next run of a program that embeds
+//! the engine. A record lies in `quarantine/` in the folder's state directory, outside the stores of embedded engines,
+//! and apart for each program, because what breaks in one may find the symbols it needs in another. There are 256; the
+//! oldest go, and an event says so. The rejected version itself is in `status` until its file holds something else; the
+//! same file, rejected again, takes the place of its earlier entry.
+//!
+//! A verdict says what it came from (`cause`), and counts only as long as that is the same:
+//!
+//! | `cause` | for example | in quarantine |
+//! |---|---|---|
+//! | `plugin` | a crash, an exit, registrations that contradict the notes | until the bytes change |
+//! | `sandbox` | a process, a socket, a file, too much memory | while it is probed in the sandbox |
+//! | `time` | the deadline, the processor time | while the deadline is not longer |
+//! | `surroundings` | a missing library or symbol, a probe that could not be started or was killed | no |
+//!
+//! Besides, none counts for another release of plugind, or beside libraries (`$ORIGIN`) whose content changed. What the
+//! surroundings did is not remembered, because it is mended without a new build, and trying it costs a probe and runs no
+//! constructor. Other things that a constructor may break by, such as a variable or a file that it reads, nobody can
+//! see: `plugind retry PLUGIN` forgets what is remembered of the plugin, and has each of its files whose newest version
+//! was rejected copied and probed again, under a new number.
+//!
 //! # Raw plugins wait until they are asked for
 //!
 //! A shared object without a note is published after it was inspected, and goes on to the probe and to clients when

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
-use crate::probe::{Level, Phase, Probe};
+use crate::probe::{Cause, Level, Phase, Probe};
 
 /// One event. Keys that do not apply are absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ pub struct Event {
     /// How far a probe came that failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub phase: Option<Phase>,
+    /// What the version failed by in the probe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<Cause>,
+    /// Since when its bytes are in quarantine; before the event's time if it was not tried now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quarantined: Option<Timestamp>,
     /// What the plugin wrote in a probe that failed, the middle of it left out where it is long.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub output: Option<String>,
@@ -88,6 +94,8 @@ impl Event {
             not_probed: None,
             level: None,
             phase: None,
+            cause: None,
+            quarantined: None,
             output: None,
             client: None,
             readers: None,

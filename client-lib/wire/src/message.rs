@@ -84,6 +84,14 @@ pub enum ToEngine {
         /// The file, absolute.
         path: PathBuf,
     },
+    /// Has the rejected builds of a plugin tried again, whatever is remembered of them; the answer, once the newest has
+    /// been, is a [`Reply::Version`].
+    Retry {
+        /// Comes back in the reply.
+        request: u64,
+        /// The plugin's name.
+        plugin: String,
+    },
     /// Tells what the client did with a version.
     Acknowledge {
         /// Which.

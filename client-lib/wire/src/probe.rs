@@ -134,6 +134,32 @@ impl Phase {
     }
 }
 
+/// What a version failed by, and so what has to change before it can pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its own bytes.
+    Plugin,
+    /// What the sandbox forbids.
+    Sandbox,
+    /// The deadline, or the limit on processor time.
+    Time,
+    /// What lay around it: a library or a symbol was missing, the probe could not be started, somebody ended it.
+    Surroundings,
+}
+
+impl Cause {
+    /// The word in JSON and in people's output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plugin => "plugin",
+            Self::Sandbox => "sandbox",
+            Self::Time => "time",
+            Self::Surroundings => "surroundings",
+        }
+    }
+}
+
 /// The document of `plugind probe FILE --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -157,6 +183,9 @@ pub struct Trial {
     /// How far the probe came.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub phase: Option<Phase>,
+    /// What it failed by in the probe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<Cause>,
     /// Why it would be rejected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Readers, Stage, Timings};
-use crate::probe::{Level, Phase, Probe};
+use crate::probe::{Cause, Level, Phase, Probe};
 use crate::{Digest, VersionId};
 
 /// Everything that one engine serves.
@@ -123,11 +123,30 @@ pub struct Version {
     /// How far a probe came that failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub phase: Option<Phase>,
+    /// What it failed by in the probe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<Cause>,
+    /// Since when its bytes are in quarantine: they are not tried again until somebody says `retry`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quarantined: Option<Timestamp>,
     /// What to know before relying on it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
     /// How long each stage took.
     pub timings_us: Timings,
+}
+
+impl Version {
+    /// Why it was turned down, in full, if it was; `plugin` is whose version it is.
+    pub fn why(&self, plugin: &str) -> Option<String> {
+        let reason = self.reason.as_deref()?;
+        let quarantine = self.quarantined.map_or_else(String::new, |since| {
+            format!(
+                "; in quarantine since {since:.0}: the same bytes are not tried again until `plugind retry {plugin}`"
+            )
+        });
+        Some(format!("{reason}{quarantine}"))
+    }
 }
 
 /// What became of a version.

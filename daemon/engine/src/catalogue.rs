@@ -188,6 +188,22 @@ impl Plugin {
         })
     }
 
+    /// All, oldest first.
+    pub(crate) fn versions(&self) -> impl DoubleEndedIterator<Item = &Arc<Version>> {
+        self.versions.values()
+    }
+
+    /// The version before this one that was the same file, byte for byte, and rejected like it.
+    pub(crate) fn rejected_before(&self, version: &Version) -> Option<&Arc<Version>> {
+        let older = self.versions.range(..version.shown.version).map(|(_, v)| v);
+        older
+            .rev()
+            .find(|other| other.shown.artifact == version.shown.artifact)
+            .filter(|other| {
+                other.progress == Progress::Rejected && other.shown.digest == version.shown.digest
+            })
+    }
+
     /// By number.
     pub(crate) fn version(&self, number: u64) -> Option<&Arc<Version>> {
         self.versions.get(&number)
@@ -225,6 +241,13 @@ impl Catalogue {
         Arc::make_mut(plugin)
             .versions
             .insert(version.shown.version, Arc::new(version));
+    }
+
+    /// Forgets a version.
+    pub(crate) fn remove(&mut self, id: &VersionId) {
+        if let Some(plugin) = self.plugins.get_mut(&id.plugin) {
+            Arc::make_mut(plugin).versions.remove(&id.number);
+        }
     }
 
     /// The versions whose image lacks its rest.

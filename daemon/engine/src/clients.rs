@@ -125,6 +125,15 @@ impl Loop {
                     request,
                 },
             ),
+            ToEngine::Retry { request, plugin } => {
+                self.retry(
+                    &plugin,
+                    Waiter {
+                        client: id,
+                        request,
+                    },
+                );
+            }
             ToEngine::Acknowledge {
                 version,
                 digest,

@@ -20,10 +20,11 @@ use crate::events::Listener;
 use crate::lanes::Layout;
 use crate::opening::Opening;
 use crate::probe::Probed;
+use crate::quarantine::Quarantine;
 use crate::server::Input;
 use crate::state::State;
 use crate::track::Tracked;
-use crate::versions::Turns;
+use crate::turns::Turns;
 use crate::watch::Watch;
 use crate::workers::{Finished, Workers};
 
@@ -35,6 +36,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// What the loop is made of.
 pub(crate) struct Parts {
     pub(crate) state: State,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) workers: Workers,
     pub(crate) published: Arc<ArcSwap<Catalogue>>,
     pub(crate) inputs: Receiver<Input>,
@@ -52,6 +54,9 @@ pub(crate) struct Loop {
     // Before the state, whose lock keeps other engines out of the store: a field's threads end before the next goes.
     pub(crate) workers: Workers,
     pub(crate) state: State,
+    pub(crate) quarantine: Arc<Quarantine>,
+    /// Whether it was told that older records had to go.
+    pub(crate) quarantine_is_full: bool,
     pub(crate) watch: Watch,
     /// Watched artifacts and how far the newest change of each has come.
     pub(crate) tracked: HashMap<PathBuf, Tracked>,
@@ -63,6 +68,8 @@ pub(crate) struct Loop {
     pub(crate) ready: Vec<Probed>,
     /// Who waits for a version that is on its way.
     pub(crate) waiting: HashMap<VersionId, Vec<Waiter>>,
+    /// Who waits for a rejected artifact that is tried again, until it has a number.
+    pub(crate) retrying: HashMap<PathBuf, Vec<Waiter>>,
     /// Versions whose rest is on its way into the image.
     pub(crate) resting: HashSet<VersionId>,
     /// Versions whose image lacks its rest.
@@ -97,12 +104,15 @@ impl Loop {
             hello: parts.hello,
             workers: parts.workers,
             state: parts.state,
+            quarantine: parts.quarantine,
+            quarantine_is_full: false,
             watch,
             tracked: HashMap::new(),
             opening: HashMap::new(),
             turns: Turns::default(),
             ready: Vec::new(),
             waiting: HashMap::new(),
+            retrying: HashMap::new(),
             resting: HashSet::new(),
             cut: HashSet::new(),
             catalogue: Catalogue::default(),

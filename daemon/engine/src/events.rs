@@ -84,6 +84,8 @@ pub(crate) fn of_probed(kind: Kind, version: &Version) -> Event {
     event.not_probed.clone_from(&version.shown.not_probed);
     event.level = version.shown.level;
     event.phase = version.shown.phase;
+    event.cause = version.shown.cause;
+    event.quarantined = version.shown.quarantined;
     event.timings_us = Some(version.shown.timings_us);
     event
 }

@@ -19,17 +19,23 @@ mod program;
 
 use std::io::{self, PipeReader};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plugind_wire::probe::{Confinement, Level, Phase};
+use jiff::Timestamp;
+use plugind_wire::probe::{Cause, Confinement, Level, Phase};
 use plugind_wire::status::Mode;
 
 use crate::inspect::Inspected;
+use crate::json_file::WriteError;
 use crate::options::ProbeOptions;
+use crate::quarantine::{Kept, Quarantine, Record};
 
 use self::child::{Ending, Setting};
-use self::failure::{Failure, Verdict, judge};
+use self::failure::{Verdict, judge};
 use self::message::{Generation, Identity, Order};
+
+pub(crate) use self::failure::Failure;
 
 pub use self::entry::probe_entry;
 pub use self::file::probe_file;
@@ -65,43 +71,109 @@ pub(crate) struct Failed {
     pub(crate) failure: Failure,
     /// How long that took.
     pub(crate) probe: Duration,
+    /// What is remembered of it.
+    pub(crate) memory: Memory,
+}
+
+/// What the quarantine has of a version that failed.
+#[derive(Debug)]
+pub(crate) enum Memory {
+    /// It failed before, and was not tried now.
+    Known(Timestamp),
+    /// It failed now.
+    New(Kept),
+    /// Nothing, because what it failed by may be gone the next time.
+    Nothing,
+    /// Nothing, because it could not be written.
+    Lost(WriteError),
 }
 
 /// What all probes of an engine have in common.
 pub(crate) struct Prober {
     mode: Mode,
     options: ProbeOptions,
+    /// Nothing where every probe is asked for by hand.
+    quarantine: Option<Arc<Quarantine>>,
     /// Becomes readable when the engine ends.
     stop: Option<PipeReader>,
 }
 
 impl Prober {
     /// Probes that end early when the other end of `stop` does.
-    pub(crate) const fn new(mode: Mode, options: ProbeOptions, stop: Option<PipeReader>) -> Self {
+    pub(crate) const fn new(
+        mode: Mode,
+        options: ProbeOptions,
+        quarantine: Option<Arc<Quarantine>>,
+        stop: Option<PipeReader>,
+    ) -> Self {
         Self {
             mode,
             options,
+            quarantine,
             stop,
         }
     }
 
-    /// Tries a version. Nothing of it runs anywhere else.
+    /// Tries a version, unless it is known to fail. Nothing of it runs anywhere else.
     pub(crate) fn probe(&self, inspected: Inspected) -> Result<Probed, Box<Failed>> {
+        let inspected = self.unknown(inspected)?;
         let started = Instant::now();
         let tried = self.attempt(&inspected);
         let done = Instant::now();
+        let probe = done - started;
         match tried {
-            Ok(tried) => Ok(Probed {
-                inspected,
-                tried,
-                probe: done - started,
-                done,
-            }),
+            Ok(tried) => {
+                if matches!(tried, Tried::Passed(_)) {
+                    self.release(&inspected);
+                }
+                Ok(Probed {
+                    inspected,
+                    tried,
+                    probe,
+                    done,
+                })
+            }
             Err(failure) => Err(Box::new(Failed {
+                memory: self.keep(&inspected, &failure),
                 inspected,
                 failure: *failure,
-                probe: done - started,
+                probe,
             })),
+        }
+    }
+
+    /// Lets through what is not known to fail.
+    pub(crate) fn unknown(&self, inspected: Inspected) -> Result<Inspected, Box<Failed>> {
+        let quarantine = self.quarantine.as_ref();
+        let record = quarantine.and_then(|all| all.find(&inspected.staged.digest));
+        match record.filter(|record| record.counts(&inspected, &self.options)) {
+            None => Ok(inspected),
+            Some(record) => Err(Box::new(Failed {
+                inspected,
+                memory: Memory::Known(record.since),
+                failure: remembered(record),
+                probe: Duration::ZERO,
+            })),
+        }
+    }
+
+    fn keep(&self, inspected: &Inspected, failure: &Failure) -> Memory {
+        let Some(quarantine) = &self.quarantine else {
+            return Memory::Nothing;
+        };
+        match quarantine.keep(inspected, &self.options, failure) {
+            Ok(Some(kept)) => Memory::New(kept),
+            Ok(None) => Memory::Nothing,
+            Err(error) => Memory::Lost(error),
+        }
+    }
+
+    /// What passed now failed under other conditions.
+    fn release(&self, inspected: &Inspected) {
+        if let Some(quarantine) = &self.quarantine
+            && let Err(error) = quarantine.forget(&inspected.staged.digest)
+        {
+            tracing::warn!(%error, version = %inspected.staged.version, "what passed stays in quarantine");
         }
     }
 
@@ -155,6 +227,17 @@ impl Prober {
     }
 }
 
+/// How a version failed before. What it wrote then is not kept.
+fn remembered(record: Record) -> Failure {
+    Failure {
+        phase: record.phase,
+        cause: record.cause,
+        reason: record.reason,
+        level: record.level,
+        output: None,
+    }
+}
+
 /// Whether an error is the program's and not the system's.
 fn is_about_program(error: &io::Error) -> bool {
     use io::ErrorKind::{
@@ -173,6 +256,7 @@ fn is_about_program(error: &io::Error) -> bool {
 fn not_started(error: &io::Error) -> Failure {
     Failure {
         phase: Phase::Spawn,
+        cause: Cause::Surroundings,
         reason: format!(
             "its probe cannot be started: {error}; free descriptors, processes or memory, and build it again"
         ),

@@ -6,6 +6,7 @@ use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
 use plugind_wire::message::{Failure, Reply, ToClient};
 use plugind_wire::probe::Probe;
+use plugind_wire::sentence;
 use plugind_wire::status::Outcome;
 
 use crate::catalogue::Progress;
@@ -14,7 +15,6 @@ use crate::engine::Loop;
 use crate::events::of_probed;
 use crate::probe::{Failed, Probed, Tried};
 use crate::versions::timings;
-use plugind_wire::sentence;
 
 impl Loop {
     /// Announces everything that left the probe, to each client in one message.
@@ -123,13 +123,17 @@ impl Loop {
             inspected,
             failure,
             probe,
+            memory,
         } = failed;
+        let quarantined = self.remembered(memory);
         let id = inspected.staged.version.clone();
         let timings = timings(&inspected.staged, inspected.inspect, probe, None);
         self.catalogue.change(&id, |version| {
             version.shown.semver = inspected.manifest.semver;
             version.shown.probe = Probe::Failed;
             version.shown.phase = Some(failure.phase);
+            version.shown.cause = Some(failure.cause);
+            version.shown.quarantined = quarantined;
             version.shown.level = failure.level;
             version.shown.timings_us = timings;
         });
@@ -150,11 +154,14 @@ impl Loop {
             version.shown.reason = Some(reason.to_owned());
         });
         self.keep(id);
+        self.replace_rejected(id);
+        let mut why = reason.to_owned();
         if let Some(version) = self.catalogue.version(id) {
+            why = version.shown.why(&id.plugin).unwrap_or(why);
             let mut event = of_probed(Kind::Rejected, version);
             event.probe = event.probe.filter(|_| stage == Stage::Probe);
             event.stage = Some(stage);
-            event.reason = Some(reason.to_owned());
+            event.reason = Some(why.clone());
             event.output = output;
             let own = self.state.version_dir(id, &version.shown.digest);
             if let Err(error) = fs::remove_dir_all(&own) {
@@ -162,13 +169,26 @@ impl Loop {
             }
             self.tell(event);
         }
-        let why = rejection(id, Some(stage), reason);
+        let sentence = rejection(id, Some(stage), &why);
         for waiter in self.waiting.remove(id).unwrap_or_default() {
-            self.fail(waiter, Failure::Rejected, &why);
+            self.fail(waiter, Failure::Rejected, &sentence);
         }
-        self.tell_rejected(id, stage, reason);
+        self.tell_rejected(id, stage, &why);
         // The version before it may be one that nobody has been offered yet.
         self.announce();
+    }
+
+    /// The same file, rejected again, is listed once: a restart or a build that changes nothing is no news.
+    fn replace_rejected(&mut self, id: &VersionId) {
+        let plugin = self.catalogue.plugins.get(&id.plugin);
+        let before = plugin.and_then(|plugin| plugin.rejected_before(plugin.version(id.number)?));
+        let Some((old, digest)) = before.map(|before| (before.id(), before.shown.digest)) else {
+            return;
+        };
+        self.catalogue.remove(&old);
+        if let Err(error) = self.state.forget(&old, &digest) {
+            tracing::warn!(%error, version = %old, "the record of a rejected version stays");
+        }
     }
 
     /// Tells the clients that follow the plugin where it came from.
@@ -207,8 +227,8 @@ impl Loop {
                 self.reply(waiter, Reply::Version { announcement });
             }
             Progress::Rejected => {
-                let why = version.shown.reason.as_deref().unwrap_or_default();
-                let why = rejection(id, version.shown.stage, why);
+                let why = version.shown.why(&id.plugin).unwrap_or_default();
+                let why = rejection(id, version.shown.stage, &why);
                 self.fail(waiter, Failure::Rejected, &why);
             }
             Progress::OnItsWay | Progress::Deferred => {

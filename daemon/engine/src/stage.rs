@@ -22,10 +22,11 @@ use plugind_wire::{Digest, VersionId};
 use tempfile::TempDir;
 
 use crate::buffers::Buffers;
+use crate::json_file::WriteError;
 use crate::needed;
 use crate::rest::Rest;
 use crate::settle::{Settled, Since};
-use crate::state::{State, WriteError};
+use crate::state::State;
 
 /// Why a finished artifact could not be staged.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +128,8 @@ pub(crate) struct Known {
     pub(crate) image: PathBuf,
     /// What it is a copy of.
     pub(crate) artifact: PathBuf,
+    /// Content of the libraries beside it, by name.
+    pub(crate) needed: BTreeMap<String, Digest>,
 }
 
 /// A version of this or an earlier run, read again from its image.
@@ -143,7 +146,7 @@ pub(crate) fn revive(known: Known) -> Result<Staged, ReviveError> {
         });
     }
     Ok(Staged {
-        needed: BTreeMap::new(),
+        needed: known.needed,
         own: PathBuf::new(),
         version: known.version,
         digest: known.digest,

@@ -19,6 +19,7 @@ use plugind_wire::status::Mode;
 use crate::engine::{Loop, Parts};
 use crate::options::Options;
 use crate::pid_lock;
+use crate::quarantine::Quarantine;
 use crate::server::{self, Server, Shared};
 use crate::state::State;
 use crate::workers::Workers;
@@ -149,13 +150,17 @@ impl Engine {
             socket: socket.clone(),
             source,
         };
-        let workers = Workers::start(options.mode, options.probe).map_err(listen)?;
+        let base = options.state_dir.join(options.folder.key());
+        let quarantine = Arc::new(Quarantine::new(&base, options.mode));
+        let workers =
+            Workers::start(options.mode, options.probe, Arc::clone(&quarantine)).map_err(listen)?;
         let embedded = match options.mode {
             Mode::Daemon => others(&options.runtime_dir, &hello),
             Mode::Embedded => Vec::new(),
         };
         let parts = Parts {
             state,
+            quarantine,
             workers,
             published: Arc::clone(&catalogue),
             inputs: received,

@@ -9,6 +9,7 @@
 //! <state>/store/<id>/<plugin>/<n>-<digest>/       a version's own directory: the image, links to what it needs
 //! <state>/store/<id>/<plugin>/<n>-<digest>.json   the version's record, written when it was accepted or rejected
 //! <state>/store/<id>/needed/<digest>/             copies of needed libraries
+//! <state>/quarantine/                             what broke in the probe: see the module of that name
 //! ```
 //!
 //! The id is part of every path: the loader knows libraries by name, so a name that was given once must never stand for
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
 use crate::StartError;
+use crate::json_file::{WriteError, read_json, remove_if_there, write_json};
 use crate::pid_lock;
 
 /// The layout of `state.json` and of the records.
@@ -84,14 +86,6 @@ impl Numbers {
         }
         Ok(any)
     }
-}
-
-/// A failure to keep the books; the version at hand is rejected, what serves goes on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
-pub(crate) struct WriteError {
-    path: PathBuf,
-    source: io::Error,
 }
 
 impl State {
@@ -222,6 +216,11 @@ impl State {
         write_json(&path, &self.store(), record)
     }
 
+    /// Removes a version's record.
+    pub(crate) fn forget(&self, version: &VersionId, digest: &Digest) -> io::Result<()> {
+        remove_if_there(&record_path(&self.version_dir(version, digest)))
+    }
+
     /// The records of earlier runs that can still be read, in no particular order. One that cannot is left alone.
     pub(crate) fn records<T: DeserializeOwned>(&self) -> Vec<T> {
         let folders = fs::read_dir(self.store()).into_iter().flatten().flatten();
@@ -314,36 +313,6 @@ fn append(file: &mut File, line: &str) -> io::Result<()> {
         file.set_len(before)?;
     }
     written
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes the file whole or not at all, by way of a temporary one in `store`.
-fn write_json<T: Serialize>(path: &Path, store: &Path, value: &T) -> Result<(), WriteError> {
-    let write = || {
-        fs::create_dir_all(store)?;
-        let mut temporary = tempfile::Builder::new().prefix("tmp").tempfile_in(store)?;
-        temporary.write_all(&serde_json::to_vec(value)?)?;
-        temporary.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|source| WriteError {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

@@ -224,6 +224,7 @@ impl Loop {
 
     fn absent(&mut self, path: &Path) {
         self.catalogue.rejected_files.remove(path);
+        self.not_numbered(path, "it is gone; build it again");
         let Some(artifact) = self.catalogue.artifacts.get_mut(path) else {
             // It never gave a plugin.
             self.tracked.remove(path);
@@ -242,6 +243,7 @@ impl Loop {
 
     /// Lists and tells of a file that became no version.
     pub(crate) fn reject_file(&mut self, path: &Path, lane: &str, stage: Stage, reason: &str) {
+        self.not_numbered(path, reason);
         let listed = (stage, reason.to_owned());
         let before = self
             .catalogue
@@ -293,6 +295,15 @@ impl Loop {
             .is_some_and(|tracked| std::mem::take(&mut tracked.confirmed))
     }
 
+    /// Has the same file copied once more, as if it had been built now. One that is on its way arrives without that.
+    pub(crate) fn copy_again(&mut self, path: &Path) {
+        if let Some(tracked) = self.tracked.get_mut(path)
+            && matches!(tracked.phase, Phase::Idle)
+        {
+            tracked.settling(path, Instant::now());
+        }
+    }
+
     /// Has the same file copied once more, which is no news by itself.
     pub(crate) fn confirm(&mut self, path: &Path) {
         if let Some(tracked) = self.tracked.get_mut(path)
@@ -332,6 +343,7 @@ impl Loop {
         }
         self.catalogue.artifacts.remove(path);
         self.catalogue.rejected_files.remove(path);
+        self.not_numbered(path, "it is a link to another plugin");
     }
 
     /// The artifact changed while it was copied: it is looked at again.

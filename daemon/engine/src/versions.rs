@@ -19,72 +19,12 @@ use crate::inspect::{InspectError, Inspected, declared, file_name};
 use crate::lanes;
 use crate::settle::Before;
 use crate::stage::{Copied, Copying, Known, StageError, Staged, place};
+use crate::turns::Held;
 use crate::workers::{Examination, Finished, Source};
 use plugind_wire::sentence;
 
 /// What every proc macro exports; cargo leaves them beside plugins.
 const PROC_MACRO: &str = "__rustc_proc_macro_decls_";
-
-/// The order of what was found at the start: numbers are given by age, whichever copy is done first.
-#[derive(Default)]
-pub(crate) struct Turns {
-    given: usize,
-    next: usize,
-    /// What is done before its turn; nothing for a file that lost its place.
-    held: BTreeMap<usize, Option<Held>>,
-    deadline: Option<Instant>,
-}
-
-type Held = (Source, Result<Copying, StageError>);
-
-/// A file that is not finished so long after the start loses its place in the order.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-impl Turns {
-    /// The next place in the order.
-    pub(crate) fn give(&mut self) -> usize {
-        self.deadline
-            .get_or_insert_with(|| Instant::now() + PATIENCE);
-        self.given += 1;
-        self.given - 1
-    }
-
-    /// Everything found at the start has a number or lost its place.
-    pub(crate) fn are_over(&self) -> bool {
-        self.next == self.given
-    }
-
-    /// When the rest loses its place; nothing when there is no rest.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline.filter(|_| !self.are_over())
-    }
-
-    /// What may go on now that this place in the order is done, or lost.
-    fn take(&mut self, turn: usize, held: Option<Held>) -> Vec<Held> {
-        if turn < self.next {
-            return held.into_iter().collect();
-        }
-        self.held.insert(turn, held);
-        let mut free = Vec::new();
-        while let Some(held) = self.held.remove(&self.next) {
-            self.next += 1;
-            free.extend(held);
-        }
-        free
-    }
-
-    /// What may go on if the deadline has passed: everything that is held, in order.
-    fn take_late(&mut self, now: Instant) -> Vec<Held> {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return Vec::new();
-        }
-        self.next = self.given;
-        std::mem::take(&mut self.held)
-            .into_values()
-            .flatten()
-            .collect()
-    }
-}
 
 impl Loop {
     /// Puts the versions of earlier runs back on the list.
@@ -95,6 +35,11 @@ impl Loop {
             }
             if version.progress != Progress::Rejected && !version.shown.image.exists() {
                 continue;
+            }
+            if version.shown.quarantined.is_some() {
+                // Another engine, or another release, may have forgotten it.
+                let known = self.quarantine.find(&version.shown.digest);
+                version.shown.quarantined = known.map(|record| record.since);
             }
             if version.shown.outcome == Outcome::Live {
                 // Clients say again what they run.
@@ -179,6 +124,7 @@ impl Loop {
     /// A copy of a watched artifact.
     fn watched(&mut self, path: &Path, lane: &str, copied: Copied) {
         if is_proc_macro(&copied) {
+            self.not_numbered(path, "it is a proc macro now");
             return;
         }
         let before = self
@@ -216,11 +162,14 @@ impl Loop {
             if !self.was_confirming(path) {
                 self.tell(event);
             }
+            self.unchanged(path, &id);
             return;
         }
         match place(copied, &plugin, &mut self.state) {
             Ok((staged, rest)) => {
-                self.add_rest(&staged.version, rest);
+                let id = staged.version.clone();
+                self.add_rest(&id, rest);
+                self.numbered(path, &id);
                 self.examine(staged, Some(lane));
             }
             Err(error) => {
@@ -301,6 +250,8 @@ impl Loop {
                 not_probed: None,
                 level: None,
                 phase: None,
+                cause: None,
+                quarantined: None,
                 warnings: Vec::new(),
                 timings_us: Timings::default(),
             },
@@ -362,6 +313,7 @@ impl Loop {
             size: version.size,
             image: version.shown.image.clone(),
             artifact: version.shown.artifact.clone(),
+            needed: version.needed.clone(),
         };
         self.catalogue
             .change(id, |version| version.progress = Progress::OnItsWay);

@@ -19,6 +19,7 @@ use crate::inspect::{Inspected, inspect};
 use crate::needed;
 use crate::options::ProbeOptions;
 use crate::probe::{Failed, Probed, Prober};
+use crate::quarantine::Quarantine;
 use crate::rest::{Addition, Additions};
 use crate::settle::Settled;
 use crate::stage::{Copying, Known, StageError, Staged, copy, revive};
@@ -108,9 +109,14 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts the threads.
-    pub(crate) fn start(mode: Mode, options: ProbeOptions) -> io::Result<Self> {
+    pub(crate) fn start(
+        mode: Mode,
+        options: ProbeOptions,
+        quarantine: Arc<Quarantine>,
+    ) -> io::Result<Self> {
         let (stop, probing) = io::pipe()?;
-        let prober = Arc::new(Prober::new(mode, options, Some(stop)));
+        let prober = Prober::new(mode, options, Some(quarantine), Some(stop));
+        let prober = Arc::new(prober);
         let (done, finished) = bounded(4 * THREADS);
         let buffers = Arc::new(Buffers::default());
         let shared = Arc::clone(&buffers);
@@ -265,8 +271,9 @@ fn run(examination: Examination, prober: &Prober) -> Finished {
             store,
         } => {
             let version = staged.version.clone();
-            let prober = probe.then_some(prober);
-            guarded(version, || examine(link_needed(*staged, &store)?, prober))
+            guarded(version, || {
+                examine(link_needed(*staged, &store)?, prober, probe)
+            })
         }
         Examination::Known(known) => {
             let version = known.version.clone();
@@ -279,7 +286,7 @@ fn run(examination: Examination, prober: &Prober) -> Finished {
                         reason,
                     })
                 })?;
-                examine(revived, Some(prober))
+                examine(revived, prober, true)
             })
         }
     }
@@ -307,8 +314,8 @@ fn link_needed(mut staged: Staged, store: &Path) -> Result<Staged, Box<Rejected>
     Ok(staged)
 }
 
-/// Without a prober it ends before the probe.
-fn examine(staged: Staged, prober: Option<&Prober>) -> Examined {
+/// Without `probe` it ends before the probe, as far as that knows nothing of it.
+fn examine(staged: Staged, prober: &Prober, probe: bool) -> Examined {
     let inspected = match inspect(staged) {
         Ok(inspected) => inspected,
         Err(rejected) => {
@@ -316,9 +323,12 @@ fn examine(staged: Staged, prober: Option<&Prober>) -> Examined {
             return Err(reject(&staged, Stage::Inspect, &error));
         }
     };
-    let Some(prober) = prober else {
-        return Ok(Finished::Inspected(Box::new(inspected)));
-    };
+    if !probe {
+        return Ok(match prober.unknown(inspected) {
+            Ok(inspected) => Finished::Inspected(Box::new(inspected)),
+            Err(failed) => Finished::Failed(failed),
+        });
+    }
     Ok(match prober.probe(inspected) {
         Ok(probed) => Finished::Probed(Box::new(probed)),
         Err(failed) => Finished::Failed(failed),

@@ -83,7 +83,7 @@ fn why_nothing(client: &Client, name: &str) -> anyhow::Error {
     };
     let plugin = status.plugins.iter().find(|plugin| plugin.plugin == name);
     if let Some(newest) = plugin.and_then(|plugin| plugin.versions.last())
-        && let Some(reason) = &newest.reason
+        && let Some(reason) = newest.why(name)
     {
         let stage = newest
             .stage

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod inspect;
 pub(crate) mod probe;
+pub(crate) mod retry;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod watch;

@@ -51,6 +51,9 @@ fn page(trial: &Trial) -> String {
     if let Some(phase) = trial.phase {
         line("phase", phase.word());
     }
+    if let Some(cause) = trial.cause {
+        line("cause", cause.word());
+    }
     if let Some(level) = trial.level {
         line("sandbox", &level.to_string());
     }

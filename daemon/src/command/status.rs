@@ -75,7 +75,12 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
             artifact.path.display()
         );
     }
-    for version in plugin.versions.iter().rev().take(SHOWN) {
+    let mut hidden = 0;
+    for (age, version) in plugin.versions.iter().rev().enumerate() {
+        if age >= SHOWN && !is_unmended(version, plugin) {
+            hidden += 1;
+            continue;
+        }
         let selected = plugin
             .selected
             .iter()
@@ -86,15 +91,23 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
                 .iter()
                 .any(|used| used.plugin == plugin.plugin && used.live == Some(version.version))
         });
-        show_version(version, selected, runs, page);
+        show_version(version, plugin, selected, runs, page);
     }
-    let hidden = plugin.versions.len().saturating_sub(SHOWN);
     if hidden > 0 {
         let _ = writeln!(page, "    and {hidden} older");
     }
 }
 
-fn show_version(version: &Version, selected: bool, runs: bool, page: &mut String) {
+/// Whether what its file holds now is this, and rejected.
+fn is_unmended(version: &Version, plugin: &Plugin) -> bool {
+    let newer = plugin
+        .versions
+        .iter()
+        .any(|other| other.version > version.version && other.artifact == version.artifact);
+    version.outcome == Outcome::Rejected && !newer
+}
+
+fn show_version(version: &Version, plugin: &Plugin, selected: bool, runs: bool, page: &mut String) {
     let outcome = match version.outcome {
         Outcome::Live if !runs => "was live",
         outcome => outcome.word(),
@@ -116,11 +129,11 @@ fn show_version(version: &Version, selected: bool, runs: bool, page: &mut String
         _ => {}
     }
     let _ = writeln!(page, "  {:.1} ms", version.timings_us.total as f64 / 1e3);
-    if let Some(reason) = &version.reason {
+    if let Some(reason) = version.why(&plugin.plugin) {
         let stage = version.stage.map_or_else(String::new, |stage| {
             format!("rejected at {}: ", stage.word())
         });
-        let _ = writeln!(page, "          {stage}{}", plain(reason));
+        let _ = writeln!(page, "          {stage}{}", plain(&reason));
     }
     if settled && let Some(why) = not_probed(version) {
         let _ = writeln!(page, "          {}", plain(&why));

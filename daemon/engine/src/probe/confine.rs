@@ -35,14 +35,16 @@ pub(crate) fn confine(tell: OwnedFd, processor_seconds: u64) -> Level {
 
 fn limit(processor_seconds: u64) -> bool {
     let memory = mapped_now().map(|mapped| mapped.saturating_add(MEMORY));
-    let limits = [
-        (Resource::As, memory),
-        (Resource::Cpu, Some(processor_seconds)),
-        (Resource::Fsize, Some(FILE)),
-    ];
+    let limits = [(Resource::As, memory), (Resource::Fsize, Some(FILE))];
+    // Its own signal comes first, which no one from outside sends.
+    let processor = Rlimit {
+        current: Some(processor_seconds),
+        maximum: Some(processor_seconds.saturating_add(1)),
+    };
     limits
         .into_iter()
         .all(|(resource, limit)| limit.is_some() && lower(resource, limit))
+        && setrlimit(Resource::Cpu, processor).is_ok()
 }
 
 /// Sets a limit that cannot be raised again.

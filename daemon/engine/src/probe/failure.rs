@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use plugind_wire::probe::{Level, Phase};
+use plugind_wire::probe::{Cause, Level, Phase};
 
 use super::child::{Ending, Last};
 use super::confine::{MEMORY, calls};
@@ -30,6 +30,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Failure {
     /// How far it came.
     pub(crate) phase: Phase,
+    /// What has to change before it can.
+    pub(crate) cause: Cause,
     /// What it did, and what to do.
     pub(crate) reason: String,
     /// What the probe had given up by then.
@@ -59,16 +61,27 @@ pub(crate) fn judge(ending: &Ending, deadline: Duration) -> Verdict {
         (Some(_), false) => Phase::Constructors,
         (Some(_), true) => Phase::Registrations,
     };
-    let (phase, reason) = match ending.said.last() {
+    let (phase, (cause, reason)) = match ending.said.last() {
         Some(Said::Passed) => return Verdict::Passed(level.unwrap_or_default()),
-        Some(Said::Failed { phase, reason }) => (*phase, reason.clone()),
-        Some(Said::Forbidden { call }) => (reached, forbidden(*call, reached)),
+        // What the loader lacks lies elsewhere, and nothing of the plugin has run.
+        Some(Said::Failed {
+            phase: Phase::Open,
+            reason,
+        }) => (Phase::Open, (Cause::Surroundings, reason.clone())),
+        Some(Said::Failed { phase, reason }) => (*phase, (Cause::Plugin, reason.clone())),
+        Some(Said::Forbidden { call }) => (reached, (Cause::Sandbox, forbidden(*call, reached))),
         _ => (reached, unsaid(ending, reached, level, deadline)),
+    };
+    let cause = match phase {
+        // The image was not touched yet.
+        Phase::Spawn | Phase::Sandbox => Cause::Surroundings,
+        _ => cause,
     };
     let words = ending.output.words();
     let words = words.map_or_else(String::new, |words| format!("; it wrote: {words}"));
     Verdict::Failed(Box::new(Failure {
         phase,
+        cause,
         reason: format!("{reason}{words}"),
         level,
         output: ending.output.text(),
@@ -111,27 +124,50 @@ fn forbidden(call: u32, phase: Phase) -> String {
 }
 
 /// About a probe that gave no verdict.
-fn unsaid(ending: &Ending, phase: Phase, level: Option<Level>, deadline: Duration) -> String {
+fn unsaid(
+    ending: &Ending,
+    phase: Phase,
+    level: Option<Level>,
+    deadline: Duration,
+) -> (Cause, String) {
     let doer = doer(phase);
     match (ending.last, ending.status) {
-        (Last::TimedOut, _) => format!(
-            "{doer} did not end within {deadline:?}; a constructor must not wait or loop: if it only takes longer, \
-             raise --probe-timeout"
-        ),
-        (Last::SaidTooMuch, _) => format!("{doer} wrote to the probe's own socket"),
-        (Last::Stopped, _) => "plugind ended while it was being probed".to_owned(),
+        (Last::TimedOut, _) => {
+            let reason = format!(
+                "{doer} did not end within {deadline:?}; a constructor must not wait or loop: if it only takes \
+                 longer, raise --probe-timeout"
+            );
+            (Cause::Time, reason)
+        }
+        (Last::SaidTooMuch, _) => {
+            let reason = format!("{doer} wrote to the probe's own socket");
+            (Cause::Plugin, reason)
+        }
+        (Last::Stopped, _) => {
+            let reason = "plugind ended while it was being probed".to_owned();
+            (Cause::Surroundings, reason)
+        }
         (Last::Ended, Some(status)) => ended(status, doer, level, ending),
-        (Last::Ended | Last::Verdict, _) => format!("{doer} ended its process"),
+        // How is not known, so it may have been somebody else's doing.
+        (Last::Ended | Last::Verdict, _) => {
+            (Cause::Surroundings, format!("{doer} ended its process"))
+        }
     }
 }
 
-fn ended(status: ExitStatus, doer: &str, level: Option<Level>, ending: &Ending) -> String {
+fn ended(status: ExitStatus, doer: &str, level: Option<Level>, ending: &Ending) -> (Cause, String) {
+    let denied = denied(level, ending);
+    let own = if denied.is_empty() {
+        Cause::Plugin
+    } else {
+        Cause::Sandbox
+    };
     let Some(signal) = status.signal() else {
         let code = status.code().unwrap_or_default();
-        return format!(
-            "{doer} ended its process with exit code {code}; a constructor must return{}",
-            denied(level, ending)
+        let reason = format!(
+            "{doer} ended its process with exit code {code}; a constructor must return{denied}"
         );
+        return (own, reason);
     };
     let name = signal_name(signal);
     let what = match signal {
@@ -144,15 +180,21 @@ fn ended(status: ExitStatus, doer: &str, level: Option<Level>, ending: &Ending) 
         }
         libc::SIGXCPU => "too much processor time",
         libc::SIGXFSZ => "a file in memory that grew too long for the probe's sandbox",
-        libc::SIGKILL => "too much processor time, or somebody from outside",
+        libc::SIGKILL => "from outside, as by a kernel that is out of memory",
         _ => "a signal that it got",
     };
     let advice = if signal == libc::SIGSYS {
         format!("; do it in a function that the program calls; {UNSANDBOXED}")
     } else {
-        denied(level, ending)
+        denied
     };
-    format!("{doer} crashed: {name}, {what}{advice}")
+    let cause = match signal {
+        libc::SIGSYS | libc::SIGXFSZ => Cause::Sandbox,
+        libc::SIGXCPU => Cause::Time,
+        libc::SIGKILL => Cause::Surroundings,
+        _ => own,
+    };
+    (cause, format!("{doer} crashed: {name}, {what}{advice}"))
 }
 
 /// What the sandbox has to do with it, as far as the plugin's own words tell.

@@ -37,6 +37,7 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
         not_probed: None,
         stage: None,
         phase: None,
+        cause: None,
         reason: None,
         level: None,
         output: None,
@@ -62,7 +63,7 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
     };
     trial.plugin = Some(inspected.manifest.plugin.clone());
     let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    match Prober::new(Mode::Daemon, options, None).probe(inspected) {
+    match Prober::new(Mode::Daemon, options, None, None).probe(inspected) {
         Ok(probed) => {
             trial.probe_us = micros(probed.probe);
             match probed.tried {
@@ -77,6 +78,7 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
             trial.probe_us = micros(failed.probe);
             trial.probe = Probe::Failed;
             trial.phase = Some(failed.failure.phase);
+            trial.cause = Some(failed.failure.cause);
             trial.level = failed.failure.level;
             trial.output = failed.failure.output;
             reject(&mut trial, Stage::Probe, failed.failure.reason);

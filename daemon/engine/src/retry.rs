@@ -1,0 +1,168 @@
+//! What the engine's thread does with the quarantine: lists what is in it, and on request tries rejected builds again
+//! from their files, whatever is remembered of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use plugind_wire::event::{Event, Kind};
+use plugind_wire::message::Failure;
+use plugind_wire::{Digest, VersionId, sentence};
+
+use crate::catalogue::{Plugin, Progress};
+use crate::clients::Waiter;
+use crate::engine::Loop;
+use crate::probe::Memory;
+use crate::quarantine::ROOM;
+
+impl Loop {
+    /// Since when a version that failed is in quarantine, if it is.
+    pub(crate) fn remembered(&mut self, memory: Memory) -> Option<Timestamp> {
+        match memory {
+            Memory::Known(since) => Some(since),
+            Memory::New(kept) => {
+                self.forgotten(&kept.forgotten);
+                Some(kept.since)
+            }
+            Memory::Nothing => None,
+            Memory::Lost(error) => {
+                let error = sentence(&error);
+                self.warn(&format!(
+                    "a build that broke will be tried again: {error}; free some space there"
+                ));
+                None
+            }
+        }
+    }
+
+    /// The quarantine is full, and what was in it longest is not any more.
+    fn forgotten(&mut self, content: &[Digest]) {
+        if content.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.quarantine_is_full, true) {
+            let mut event = Event::new(Kind::Warning);
+            event.reason = Some(format!(
+                "the quarantine has room for {ROOM} builds, so the oldest are forgotten, and tried again if they are \
+                 built again"
+            ));
+            self.tell(event);
+        }
+        let plugins = self.catalogue.plugins.values();
+        let released: Vec<_> = plugins
+            .flat_map(|plugin| plugin.versions())
+            .filter(|version| {
+                version.shown.quarantined.is_some() && content.contains(&version.shown.digest)
+            })
+            .map(|version| version.id())
+            .collect();
+        for id in released {
+            self.catalogue
+                .change(&id, |version| version.shown.quarantined = None);
+        }
+    }
+
+    /// Tries every artifact of the plugin again whose newest version was rejected. The newest of them is what is waited
+    /// for.
+    pub(crate) fn retry(&mut self, name: &str, waiter: Waiter) {
+        let Some(plugin) = self.catalogue.plugins.get(name) else {
+            let reason = self.unknown_plugin(name);
+            self.fail(waiter, Failure::Unknown, &reason);
+            return;
+        };
+        let rejected = plugin.rejected_artifacts();
+        let Some((newest, _)) = rejected.last_key_value() else {
+            let reason = format!(
+                "no build of {name} waits to be tried again: the newest of each file was not rejected"
+            );
+            self.fail(waiter, Failure::Unknown, &reason);
+            return;
+        };
+        let newest = *newest;
+        self.release(name);
+        for (number, artifact) in rejected {
+            let waiter = (number == newest).then_some(waiter);
+            self.try_again(&artifact, waiter);
+        }
+    }
+
+    /// Forgets what is remembered of a plugin.
+    fn release(&mut self, name: &str) {
+        let Some(plugin) = self.catalogue.plugins.get(name) else {
+            return;
+        };
+        let held: Vec<_> = plugin
+            .versions()
+            .filter(|version| version.shown.quarantined.is_some())
+            .map(|version| (version.id(), version.shown.digest))
+            .collect();
+        // Those of an earlier run of a program that embeds this engine are known by the plugin's name alone.
+        let mut released = self.quarantine.forget_plugin(name);
+        for (id, digest) in held {
+            released = released.and(self.quarantine.forget(&digest));
+            self.catalogue
+                .change(&id, |version| version.shown.quarantined = None);
+            self.keep(&id);
+        }
+        if let Err(error) = released {
+            self.warn(&format!(
+                "a build of {name} stays in quarantine: {error}; remove its file by hand"
+            ));
+        }
+    }
+
+    fn try_again(&mut self, artifact: &Path, waiter: Option<Waiter>) {
+        let known = self.catalogue.artifacts.get(artifact);
+        match (known.map(|artifact| artifact.present), waiter) {
+            (Some(true), waiter) => {
+                let waiting = self.retrying.entry(artifact.to_owned()).or_default();
+                waiting.extend(waiter);
+                self.copy_again(artifact);
+            }
+            (Some(false), Some(waiter)) => {
+                let reason = format!("{} is gone; build it again", artifact.display());
+                self.fail(waiter, Failure::Rejected, &reason);
+            }
+            // It was opened by its path.
+            (None, Some(waiter)) => self.open(artifact.to_owned(), waiter),
+            (_, None) => {}
+        }
+    }
+
+    /// The artifact became a version: who waits for it waits for that.
+    pub(crate) fn numbered(&mut self, artifact: &Path, id: &VersionId) {
+        if let Some(waiters) = self.retrying.remove(artifact) {
+            self.waiting.entry(id.clone()).or_default().extend(waiters);
+        }
+    }
+
+    /// The artifact is what this version was.
+    pub(crate) fn unchanged(&mut self, artifact: &Path, id: &VersionId) {
+        for waiter in self.retrying.remove(artifact).into_iter().flatten() {
+            self.hand_out(id, waiter);
+        }
+    }
+
+    /// The artifact became no version.
+    pub(crate) fn not_numbered(&mut self, artifact: &Path, why: &str) {
+        for waiter in self.retrying.remove(artifact).into_iter().flatten() {
+            let reason = format!("{}: {why}", artifact.display());
+            self.fail(waiter, Failure::Rejected, &reason);
+        }
+    }
+}
+
+impl Plugin {
+    /// The files whose newest version was rejected, by its number.
+    fn rejected_artifacts(&self) -> BTreeMap<u64, PathBuf> {
+        let mut newest = BTreeMap::new();
+        for version in self.versions() {
+            newest.insert(version.shown.artifact.as_path(), version);
+        }
+        newest
+            .into_iter()
+            .filter(|(_, version)| version.progress == Progress::Rejected)
+            .map(|(artifact, version)| (version.shown.version, artifact.to_owned()))
+            .collect()
+    }
+}
