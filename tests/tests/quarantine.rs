@@ -178,10 +178,15 @@ fn whatever_was_rejected_is_tried_again() {
         let ends = |version: &Version| version.outcome != Outcome::OnItsWay;
         versions.iter().all(ends).then_some(())
     });
+    // One that is gone is passed over.
+    fs::remove_file(&opened).expect("a file");
+    retry().expect(5, &["rejected at probe", "exit code 3"]);
+    until("both were tried again", || {
+        (victims.probes(&call) == 8).then_some(())
+    });
     for file in ["libvictim.so", "libvictim.so.1"] {
         fs::remove_file(victims.folder.join(file)).expect("a file of the folder");
     }
-    fs::remove_file(&opened).expect("a file");
     until("they are gone", || {
         let plugin = daemon.status().plugins.pop().expect("the victim");
         let gone = plugin.artifacts.iter().all(|artifact| !artifact.present);
@@ -189,8 +194,11 @@ fn whatever_was_rejected_is_tried_again() {
     });
     let gone = retry();
     assert_eq!(gone.code, Some(5), "{gone:?}");
-    holds(&gone.stderr, &["libvictim.so", "build it"]);
-    assert_eq!(victims.probes(&call), 6);
+    holds(
+        &gone.stderr,
+        &["libvictim.so, ", "libvictim.so.1", "gone; build it again"],
+    );
+    assert_eq!(victims.probes(&call), 8);
     assert_eq!(call.answers(), [(1, 1)]);
 }
 

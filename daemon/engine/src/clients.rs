@@ -120,10 +120,10 @@ impl Loop {
             }
             ToEngine::Open { request, path } => self.open(
                 path,
-                Waiter {
+                [Waiter {
                     client: id,
                     request,
-                },
+                }],
             ),
             ToEngine::Retry { request, plugin } => {
                 self.retry(

@@ -40,13 +40,13 @@ impl Loop {
     }
 
     /// Starts to settle a file that a client asked for.
-    pub(crate) fn open(&mut self, path: PathBuf, waiter: Waiter) {
+    pub(crate) fn open(&mut self, path: PathBuf, waiters: impl IntoIterator<Item = Waiter>) {
         let now = Instant::now();
         let opening = self.opening.entry(path.clone()).or_insert_with(|| Opening {
             settling: Some((Settling::new(path, None, now), now)),
             waiters: Vec::new(),
         });
-        opening.waiters.push(waiter);
+        opening.waiters.extend(waiters);
     }
 
     fn look_at_opened(&mut self, path: &Path, now: Instant) {

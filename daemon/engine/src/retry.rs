@@ -62,27 +62,34 @@ impl Loop {
         }
     }
 
-    /// Tries every artifact of the plugin again whose newest version was rejected. The newest of them is what is waited
-    /// for.
+    /// Tries every file of the plugin again that is there and whose newest version was rejected. The newest of them is
+    /// what is waited for.
     pub(crate) fn retry(&mut self, name: &str, waiter: Waiter) {
         let Some(plugin) = self.catalogue.plugins.get(name) else {
             let reason = self.unknown_plugin(name);
             self.fail(waiter, Failure::Unknown, &reason);
             return;
         };
-        let rejected = plugin.rejected_artifacts();
-        let Some((newest, _)) = rejected.last_key_value() else {
+        let rejected = plugin.rejected_files();
+        if rejected.is_empty() {
             let reason = format!(
                 "no build of {name} waits to be tried again: the newest of each file was not rejected"
             );
             self.fail(waiter, Failure::Unknown, &reason);
             return;
-        };
-        let newest = *newest;
+        }
         self.release(name);
-        for (number, artifact) in rejected {
-            let waiter = (number == newest).then_some(waiter);
-            self.try_again(&artifact, waiter);
+        let mut waiter = Some(waiter);
+        for file in rejected.values().rev().filter(|file| file.exists()) {
+            self.try_again(file, waiter.take());
+        }
+        if let Some(waiter) = waiter {
+            let files: Vec<_> = rejected
+                .values()
+                .map(|file| file.display().to_string())
+                .collect();
+            let reason = format!("{} is gone; build it again", files.join(", "));
+            self.fail(waiter, Failure::Rejected, &reason);
         }
     }
 
@@ -111,21 +118,14 @@ impl Loop {
         }
     }
 
-    fn try_again(&mut self, artifact: &Path, waiter: Option<Waiter>) {
-        let known = self.catalogue.artifacts.get(artifact);
-        match (known.map(|artifact| artifact.present), waiter) {
-            (Some(true), waiter) => {
-                let waiting = self.retrying.entry(artifact.to_owned()).or_default();
-                waiting.extend(waiter);
-                self.copy_again(artifact);
-            }
-            (Some(false), Some(waiter)) => {
-                let reason = format!("{} is gone; build it again", artifact.display());
-                self.fail(waiter, Failure::Rejected, &reason);
-            }
+    fn try_again(&mut self, file: &Path, waiter: Option<Waiter>) {
+        if self.catalogue.artifacts.contains_key(file) {
+            let waiting = self.retrying.entry(file.to_owned()).or_default();
+            waiting.extend(waiter);
+            self.copy_again(file);
+        } else {
             // It was opened by its path.
-            (None, Some(waiter)) => self.open(artifact.to_owned(), waiter),
-            (_, None) => {}
+            self.open(file.to_owned(), waiter);
         }
     }
 
@@ -154,7 +154,7 @@ impl Loop {
 
 impl Plugin {
     /// The files whose newest version was rejected, by its number.
-    fn rejected_artifacts(&self) -> BTreeMap<u64, PathBuf> {
+    fn rejected_files(&self) -> BTreeMap<u64, PathBuf> {
         let mut newest = BTreeMap::new();
         for version in self.versions() {
             newest.insert(version.shown.artifact.as_path(), version);
