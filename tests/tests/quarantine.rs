@@ -180,7 +180,9 @@ fn whatever_was_rejected_is_tried_again() {
     });
     // One that is gone is passed over.
     fs::remove_file(&opened).expect("a file");
-    retry().expect(5, &["rejected at probe", "exit code 3"]);
+    let retried = retry();
+    retried.expect(5, &["rejected at probe"]);
+    assert!(!retried.stderr.contains("SIGTERM"), "{retried:?}");
     until("both were tried again", || {
         (victims.probes(&call) == 8).then_some(())
     });
