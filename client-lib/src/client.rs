@@ -200,9 +200,18 @@ impl Client {
         if let Some(linked) = &self.inner.linked {
             return linked::find(linked, name);
         }
+        self.first_version(name, None)
+    }
+
+    /// Waits for the first version of a plugin, whose versions must fit a contract from now on.
+    fn first_version(
+        &self,
+        name: &str,
+        requirement: Option<Requirement>,
+    ) -> Result<Plugin, ClientError> {
         let started = Instant::now();
         let mut found = None;
-        let news = self.ask_for(name)?;
+        let news = self.ask_for(name, requirement)?;
         loop {
             let left = self.inner.deadline.saturating_sub(started.elapsed());
             match news.recv_timeout(left) {
@@ -210,8 +219,14 @@ impl Client {
                 Ok(
                     FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_),
                 ) => {}
-                Ok(FollowNews::Refused(version, reason)) => {
-                    found = Some(format!("{version}: {reason}"));
+                Ok(FollowNews::Refused(refused)) => {
+                    if refused.misfit && requirement.is_some() {
+                        return Err(ClientError::Misfit {
+                            version: refused.version.clone(),
+                            reason: refused.reason.clone(),
+                        });
+                    }
+                    found = Some(format!("{}: {}", refused.version, refused.reason));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(ClientError::NoVersion {
@@ -235,7 +250,7 @@ impl Client {
         if let Some(linked) = &self.inner.linked {
             return Ok(linked::find(linked, name).ok());
         }
-        let news = self.ask_for(name)?;
+        let news = self.ask_for(name, None)?;
         let first = loop {
             match news.recv_timeout(self.inner.deadline) {
                 Ok(FollowNews::StillNothing) => {}
@@ -247,9 +262,10 @@ impl Client {
             Ok(FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_)) => {
                 Ok(None)
             }
-            Ok(FollowNews::Refused(version, reason)) => {
-                Err(ClientError::Rejected(format!("{version}: {reason}")))
-            }
+            Ok(FollowNews::Refused(refused)) => Err(ClientError::Rejected(format!(
+                "{}: {}",
+                refused.version, refused.reason
+            ))),
             Err(RecvTimeoutError::Timeout) => Err(ClientError::NoVersion {
                 plugin: name.to_owned(),
                 waited: self.inner.deadline,
@@ -259,11 +275,15 @@ impl Client {
         }
     }
 
-    fn ask_for(&self, name: &str) -> Result<Receiver<FollowNews>, ClientError> {
+    fn ask_for(
+        &self,
+        name: &str,
+        requirement: Option<Requirement>,
+    ) -> Result<Receiver<FollowNews>, ClientError> {
         let (tell, news) = bounded(16);
         self.inner
             .requests
-            .send(Request::Follow(name.into(), tell))
+            .send(Request::Follow(name.into(), requirement, tell))
             .map_err(|_| ClientError::Disconnected)?;
         Ok(news)
     }
@@ -344,11 +364,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::plugin`]; [`ClientError::Bind`] if the plugin does not fit the contract, [`ClientError::Fault`] if
+    /// As [`Client::plugin`]; [`ClientError::Misfit`] if the plugin does not fit the contract, [`ClientError::Fault`] if
     /// it panicked.
     pub fn start<C: Contract + ?Sized>(&self, plugin: &str) -> Result<Instance<C>, ClientError> {
-        let plugin = self.plugin(plugin)?;
-        self.require::<C>(&plugin)?;
+        let plugin = self.fitting::<C>(plugin)?;
         Instance::start(plugin, self.inner.requests.clone())
     }
 
@@ -357,7 +376,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::plugin`]; [`ClientError::Bind`] if the plugin does not fit the contract.
+    /// As [`Client::plugin`]; [`ClientError::Misfit`] if the plugin does not fit the contract.
     pub fn bind<C: Contract + ?Sized>(&self, plugin: &str) -> Result<Handle<C>, ClientError> {
         const {
             assert!(
@@ -365,8 +384,7 @@ impl Client {
                 "the contract has a state, which an instance owns: use Client::start"
             );
         }
-        let plugin = self.plugin(plugin)?;
-        self.require::<C>(&plugin)?;
+        let plugin = self.fitting::<C>(plugin)?;
         let table = plugin.current();
         let functions = table.bind::<C>().map_err(|reason| ClientError::Bind {
             version: table.version().clone(),
@@ -433,15 +451,29 @@ impl Client {
         let _ = self.inner.requests.send(Request::Pause(false));
     }
 
-    fn require<C: Contract + ?Sized>(&self, plugin: &Plugin) -> Result<(), ClientError> {
-        let (slot, requirement) = (plugin.slot(), Requirement::of::<C>());
-        if self.inner.linked.is_some() {
-            return requirement.check(&plugin.current());
+    /// A plugin whose current version and every later one fit contract `C`.
+    fn fitting<C: Contract + ?Sized>(&self, name: &str) -> Result<Plugin, ClientError> {
+        let requirement = Requirement::of::<C>();
+        if let Some(linked) = &self.inner.linked {
+            let plugin = linked::find(linked, name)?;
+            requirement.check(&plugin.current())?;
+            return Ok(plugin);
         }
+        let plugin = self
+            .first_version(name, Some(requirement))
+            .inspect_err(|_| {
+                // Another contract may be tried next.
+                let _ = self
+                    .inner
+                    .requests
+                    .send(Request::Release(name.into(), requirement));
+            })?;
+        let slot = plugin.slot();
         self.ask(
             |answer| Request::Require(slot, requirement, answer),
             self.inner.deadline,
-        )
+        )?;
+        Ok(plugin)
     }
 
     /// One version of every plugin, until it is dropped: for one request of a service, on any thread. A loop that has a

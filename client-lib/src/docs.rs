@@ -3,4 +3,5 @@
 pub mod architecture;
 pub mod contracts;
 pub mod limits;
+pub mod manifest;
 pub mod performance;

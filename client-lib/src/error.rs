@@ -70,7 +70,15 @@ pub enum ClientError {
     /// The image cannot be opened here.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The plugin does not fit the contract.
+    /// The plugin does not fit the contract, and nothing of it was opened.
+    #[error("{version}: {reason}")]
+    Misfit {
+        /// Which version.
+        version: VersionId,
+        /// What differs, and what to do.
+        reason: String,
+    },
+    /// What the plugin registered does not fit the contract.
     #[error("{version} does not fit: {reason}")]
     Bind {
         /// Which version.

@@ -141,9 +141,10 @@ impl<C: Contract + ?Sized> Follow<C> {
                         });
                     }
                 }
-                FollowNews::Refused(version, reason) => {
-                    changes.push(Change::Refused { version, reason });
-                }
+                FollowNews::Refused(refused) => changes.push(Change::Refused {
+                    version: refused.version.clone(),
+                    reason: refused.reason.clone(),
+                }),
                 FollowNews::NothingBuilt | FollowNews::StillNothing => {}
             }
         }

@@ -132,7 +132,12 @@ impl<C: Contract + ?Sized> Instance<C> {
 
     fn carry(&mut self, to: &Arc<SymbolTable>) -> Result<(), String> {
         let bound = to.bind::<C>().map_err(|error| error.to_string())?;
-        self.carried.carry(bound).map_err(|kept| kept.to_string())?;
+        self.carried.carry(bound).map_err(|kept| {
+            let version = |table: &SymbolTable| table.version().number;
+            let (old, new) = (&*self.table, &**to);
+            kept.explained(C::NAME, (old, version(old)), (new, version(new)))
+                .to_string()
+        })?;
         self.table = Arc::clone(to);
         self.bound = bound;
         self.kept_from = None;
@@ -193,7 +198,9 @@ impl<C: Contract + ?Sized> InSync for Instance<C> {
         if Arc::ptr_eq(&self.table, to) && self.is_own() {
             self.reader.stay_on(snapshot);
             return match snapshot.refused(self.plugin.slot()) {
-                Some(Refused { version, reason }) => Outcome::Kept {
+                Some(Refused {
+                    version, reason, ..
+                }) => Outcome::Kept {
                     version: version.clone(),
                     reason: reason.clone(),
                 },

@@ -38,6 +38,7 @@ pub mod docs;
 mod error;
 mod event;
 mod follow;
+mod followed;
 mod handle;
 mod instance;
 mod link;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 use plugind_wire::message::{
     Announcement, EngineHello, Failure, Reply, Running, ToClient, ToEngine,
 };
@@ -13,30 +13,15 @@ use plugind_wire::{PROTOCOL, VersionId};
 
 use crate::error::ClientError;
 use crate::event::{ClientEvent, Listeners};
+use crate::followed::Followed;
 use crate::link::{Arrived, Writer};
 use crate::plugin::Plugin;
 use crate::progress::Current;
 use crate::reader::Readers;
 use crate::request::{FollowNews, Pending, Request};
-use crate::require::{AllImplementing, Requirement};
+use crate::require::AllImplementing;
 use crate::snapshot::{Snapshot, SymbolTable};
 use crate::swap::{acknowledge, open};
-
-/// A followed plugin.
-pub(crate) struct Followed {
-    pub(crate) name: Arc<str>,
-    /// Chosen by the engine once, and kept.
-    lane: Option<String>,
-    pub(crate) current: Option<Current>,
-    pub(crate) waiters: Vec<Sender<FollowNews>>,
-    nothing_built: bool,
-    /// Why the newest version was not opened, as long as none is current.
-    pub(crate) refused: Option<(VersionId, String)>,
-    /// Contracts that every version must fit.
-    pub(crate) requirements: Vec<Requirement>,
-    /// Not followed any more; its slot is not given to another.
-    pub(crate) removed: bool,
-}
 
 /// Everything the loader thread knows.
 pub(crate) struct Loader {
@@ -120,10 +105,11 @@ impl Loader {
 
     fn request(&mut self, request: Request) {
         match request {
-            Request::Follow(name, news) => {
+            Request::Follow(name, requirement, news) => {
                 self.removed.remove(&name);
-                self.follow(name, news);
+                self.follow(name, requirement, news);
             }
+            Request::Release(name, requirement) => self.release(&name, requirement),
             Request::Version(version, answer) => {
                 let known = self
                     .beside_key(&version)
@@ -209,44 +195,6 @@ impl Loader {
             .collect()
     }
 
-    pub(crate) fn follow(&mut self, name: Arc<str>, news: Sender<FollowNews>) {
-        if let Some(slot) = self.slot(&name) {
-            let followed = &mut self.followed[slot];
-            if let Some(current) = &followed.current {
-                let _ = news.try_send(FollowNews::Current(slot, Arc::clone(&current.table)));
-                return;
-            }
-            if let Some((version, reason)) = &followed.refused {
-                let _ = news.try_send(FollowNews::Refused(version.clone(), reason.clone()));
-            } else if followed.nothing_built {
-                let _ = news.try_send(FollowNews::NothingBuilt);
-            }
-            // Those who gave up are not kept for ever.
-            if followed.waiters.len() == followed.waiters.capacity() {
-                followed.tell(|| FollowNews::StillNothing);
-            }
-            followed.waiters.push(news);
-            return;
-        }
-        if let Some((_, writer)) = &self.engine {
-            writer.send(&ToEngine::Follow {
-                plugin: name.to_string(),
-                lane: None,
-                running: None,
-            });
-        }
-        self.followed.push(Followed {
-            name,
-            lane: None,
-            current: None,
-            waiters: vec![news],
-            nothing_built: false,
-            refused: None,
-            requirements: Vec::new(),
-            removed: false,
-        });
-    }
-
     pub(crate) fn slot(&self, name: &str) -> Option<usize> {
         self.followed
             .iter()
@@ -292,6 +240,7 @@ impl Loader {
                 plugin: followed.name.to_string(),
                 lane: followed.lane.clone(),
                 running,
+                requires: followed.required(),
             });
             for what in followed
                 .current
@@ -313,9 +262,14 @@ impl Loader {
 
     fn message(&mut self, message: ToClient) {
         match message {
-            ToClient::Following { plugin, lane } => {
+            ToClient::Following {
+                plugin,
+                lane,
+                reconsidering,
+            } => {
                 if let Some(slot) = self.slot(&plugin) {
                     let followed = &mut self.followed[slot];
+                    followed.reconsidered = reconsidering.unwrap_or_default();
                     followed.nothing_built = lane.is_none();
                     if lane.is_none() {
                         followed.tell(|| FollowNews::NothingBuilt);
@@ -328,12 +282,8 @@ impl Loader {
                 let versions = self.hold_back(versions);
                 self.announced(versions);
             }
-            ToClient::Rejected {
-                version,
-                stage,
-                reason,
-                has_older,
-            } => self.rejected(version, stage, reason, has_older),
+            ToClient::Rejected(rejection) => self.rejected(rejection),
+            ToClient::Unchanged { version } => self.unchanged(&version),
             ToClient::Reply { request, reply } => {
                 if let Some(pending) = self.pending.remove(&request) {
                     self.replied(pending, reply);
@@ -393,7 +343,7 @@ impl Loader {
             return Ok(Arc::clone(table));
         }
         let (id, digest) = (announcement.version.clone(), announcement.digest);
-        let table = match open(announcement) {
+        let table = match open(announcement, &[]) {
             Ok(table) => Arc::new(table),
             Err(error) => {
                 self.refuse(id, digest, plugind_wire::sentence(&error));
@@ -404,15 +354,6 @@ impl Loader {
             self.beside.insert(key, Arc::clone(&table));
         }
         Ok(table)
-    }
-}
-
-impl Followed {
-    /// Tells everybody who waits for a first version, and forgets those who do not any more.
-    pub(crate) fn tell(&mut self, news: impl Fn() -> FollowNews) {
-        self.waiters.retain(|waiter| {
-            !matches!(waiter.try_send(news()), Err(TrySendError::Disconnected(_)))
-        });
     }
 }
 

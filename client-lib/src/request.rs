@@ -11,12 +11,15 @@ use plugind_wire::{Digest, VersionId};
 use crate::error::ClientError;
 use crate::plugin::Plugin;
 use crate::require::Requirement;
-use crate::snapshot::SymbolTable;
+use crate::snapshot::{Refused, SymbolTable};
 
 /// What a caller asks of the loader thread.
 pub(crate) enum Request {
-    /// Follow a plugin; every news about it is told until the first version is current.
-    Follow(Arc<str>, Sender<FollowNews>),
+    /// Follow a plugin, whose versions must fit a contract from now on; every news about it is told until the first
+    /// version is current.
+    Follow(Arc<str>, Option<Requirement>, Sender<FollowNews>),
+    /// A contract that no version fitted is not asked for any more.
+    Release(Arc<str>, Requirement),
     /// Open one version beside the others.
     Version(VersionId, Sender<Result<Arc<SymbolTable>, ClientError>>),
     /// Have a file staged, and open that.
@@ -63,8 +66,8 @@ pub(crate) enum FollowNews {
     NothingBuilt,
     /// The first version is current, in this slot.
     Current(usize, Arc<SymbolTable>),
-    /// A version could not be opened.
-    Refused(VersionId, String),
+    /// A version is not used.
+    Refused(Arc<Refused>),
     /// The plugin is not followed any more.
     Removed(Arc<str>),
     /// Nothing new.

@@ -6,19 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use plugind_loader::manifest::{self, Toolchain};
 use plugind_loader::{BindError, Contract};
-use plugind_wire::message::ToEngine;
+use plugind_wire::Bytes;
+use plugind_wire::message::{Required, ToEngine};
 
 use crate::error::ClientError;
 use crate::loader::Loader;
 use crate::request::FollowNews;
-use crate::snapshot::SymbolTable;
+use crate::snapshot::{Refused, SymbolTable};
 
 /// A contract that a version must fit.
 #[derive(Clone, Copy)]
 pub(crate) struct Requirement {
     contract: TypeId,
     name: &'static str,
+    description: &'static [u8],
+    expected: fn() -> manifest::Contract,
     fits: fn(&SymbolTable) -> Result<(), BindError>,
 }
 
@@ -27,7 +31,29 @@ impl Requirement {
         Self {
             contract: TypeId::of::<C>(),
             name: C::NAME,
+            description: C::MANIFEST,
+            expected: manifest::Contract::of::<C>,
             fits: |table| table.bind::<C>().map(drop),
+        }
+    }
+
+    /// Whether both are of one contract.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.contract == other.contract
+    }
+
+    /// The contract's description, to be compared before anything is opened.
+    pub(crate) fn expected(self) -> manifest::Contract {
+        (self.expected)()
+    }
+
+    /// As the engine is told of it.
+    pub(crate) fn required(self) -> Required {
+        let toolchain = Toolchain::own();
+        Required {
+            description: Bytes(self.description.to_vec()),
+            rustc: toolchain.rustc,
+            target: toolchain.target,
         }
     }
 
@@ -63,9 +89,13 @@ impl Loader {
         if let Some(current) = &followed.current {
             requirement.check(&current.table)?;
         }
-        let known = |other: &Requirement| other.contract == requirement.contract;
-        if !followed.requirements.iter().any(known) {
-            followed.requirements.push(requirement);
+        if followed.add(requirement)
+            && let Some((_, writer)) = &self.engine
+        {
+            writer.send(&ToEngine::Require {
+                plugin: followed.name.to_string(),
+                requires: requirement.required(),
+            });
         }
         Ok(())
     }
@@ -83,22 +113,36 @@ impl Loader {
             self.follow_for(plugin, requirement, news.clone());
         }
         if !known {
-            self.ask_for_contract(requirement.name);
+            self.ask_for_contract(requirement);
         }
     }
 
-    fn ask_for_contract(&self, contract: &str) {
+    /// Tells who follows these contracts of a version that nobody could open.
+    pub(crate) fn tell_followers(&mut self, contracts: &[String], refused: &Arc<Refused>) {
+        for contract in contracts {
+            if let Some(implementing) = self.implementing.get_mut(contract) {
+                implementing.listeners.retain(|(_, news)| {
+                    news.send(FollowNews::Refused(Arc::clone(refused))).is_ok()
+                });
+            }
+        }
+    }
+
+    fn ask_for_contract(&self, requirement: Requirement) {
         if let Some((_, writer)) = &self.engine {
             writer.send(&ToEngine::FollowContract {
-                contract: contract.to_owned(),
+                contract: requirement.name.to_owned(),
+                requires: Some(requirement.required()),
             });
         }
     }
 
     /// A new engine is told of every contract.
     pub(crate) fn ask_for_contracts(&self) {
-        for contract in self.implementing.keys() {
-            self.ask_for_contract(contract);
+        for implementing in self.implementing.values() {
+            if let Some((requirement, _)) = implementing.listeners.first() {
+                self.ask_for_contract(*requirement);
+            }
         }
     }
 
@@ -125,7 +169,7 @@ impl Loader {
     }
 
     fn follow_for(&mut self, plugin: Arc<str>, requirement: Requirement, news: Sender<FollowNews>) {
-        self.follow(Arc::clone(&plugin), news);
+        self.follow(Arc::clone(&plugin), Some(requirement), news);
         if let Some(slot) = self.slot(&plugin) {
             // A current version that does not fit is told where an instance of it is started.
             let _ = self.require(slot, requirement);

@@ -127,6 +127,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Refused {
     pub(crate) version: VersionId,
     pub(crate) reason: String,
+    /// It does not fit a contract.
+    pub(crate) misfit: bool,
 }
 
 impl Snapshot {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use plugind_wire::event::Stage;
-use plugind_wire::message::{Acknowledged, Announcement, ToEngine};
+use plugind_loader::OpenError;
+use plugind_loader::manifest::Contract;
+use plugind_wire::message::{Acknowledged, Announcement, Rejection, ToEngine};
 
 use plugind_wire::{Digest, VersionId, sentence};
 
@@ -14,7 +15,7 @@ use crate::loader::Loader;
 use crate::logs::Records;
 use crate::progress::Current;
 use crate::request::{FollowNews, Kept};
-use crate::snapshot::{Refused, SymbolTable};
+use crate::snapshot::{Refused, Snapshot, SymbolTable};
 
 impl Loader {
     /// Opens a batch and swaps what could be opened, together.
@@ -44,15 +45,12 @@ impl Loader {
                 }
                 Err(error) => {
                     let reason = sentence(&error);
-                    tracing::warn!(version = %id, reason, "refused; what is current stays");
-                    let followed = &mut self.followed[slot];
-                    followed.tell(|| FollowNews::Refused(id.clone(), reason.clone()));
-                    followed.refused = Some((id.clone(), reason.clone()));
                     let refused = Refused {
+                        misfit: matches!(error, ClientError::Open(OpenError::Misfit(_))),
                         version: id.clone(),
                         reason: reason.clone(),
                     };
-                    snapshot.refused.insert(slot, Arc::new(refused));
+                    self.not_used(&mut snapshot, slot, refused);
                     is_new = true;
                     self.refuse(id, digest, reason);
                 }
@@ -62,40 +60,84 @@ impl Loader {
             return;
         }
         let epoch = snapshot.epoch;
-        let old = self.readers.snapshot.load_full();
-        self.retired.push(old);
-        self.readers.swap(snapshot);
-        // One: nobody but this list holds it.
-        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        self.put(snapshot);
         for (slot, table) in swapped {
             self.swapped(slot, table, epoch, &state);
         }
         self.look_at_readers();
     }
 
-    /// A build that this client will not hear of again. Who waits for a first version need not wait for an older one.
-    pub(crate) fn rejected(
-        &mut self,
-        version: VersionId,
-        stage: Stage,
-        reason: String,
-        has_older: bool,
-    ) {
-        tracing::warn!(%version, stage = stage.word(), reason, "rejected");
-        let slot = self.slot(&version.plugin).filter(|_| !has_older);
-        if let Some(slot) = slot
-            && self.followed[slot].current.is_none()
-        {
-            let followed = &mut self.followed[slot];
-            let why = format!("rejected at {}: {reason}", stage.word());
-            followed.refused = Some((version.clone(), why.clone()));
-            followed.tell(|| FollowNews::Refused(version.clone(), why.clone()));
+    fn put(&mut self, snapshot: Snapshot) {
+        let old = self.readers.snapshot.load_full();
+        self.retired.push(old);
+        self.readers.swap(snapshot);
+        // One: nobody but this list holds it.
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+    }
+
+    /// Notes why the newest version of a plugin is not used, and tells who waits for one.
+    fn not_used(&mut self, snapshot: &mut Snapshot, slot: usize, mut refused: Refused) {
+        refused.misfit &= refused.version.number > self.followed[slot].reconsidered;
+        let Refused {
+            version, reason, ..
+        } = &refused;
+        tracing::warn!(%version, reason, "not used; what is current stays");
+        let refused = Arc::new(refused);
+        self.followed[slot].tell(|| FollowNews::Refused(Arc::clone(&refused)));
+        self.followed[slot].refused = Some(Arc::clone(&refused));
+        snapshot.refused.insert(slot, refused);
+    }
+
+    /// The engine turned a version down before anybody could open it.
+    pub(crate) fn rejected(&mut self, rejection: Rejection) {
+        let Rejection {
+            version,
+            stage,
+            reason,
+            has_older,
+            misfit,
+            contracts,
+        } = rejection;
+        let refused = Refused {
+            version: version.clone(),
+            reason: format!("rejected at {}: {reason}", stage.word()),
+            misfit,
+        };
+        match self.slot(&version.plugin) {
+            None => self.tell_followers(&contracts, &Arc::new(refused)),
+            // Who waits for a first version gets the older one.
+            Some(slot) if has_older && self.followed[slot].current.is_none() => {}
+            Some(slot) => {
+                let mut snapshot = (**self.readers.snapshot.load()).clone();
+                snapshot.epoch += 1;
+                self.not_used(&mut snapshot, slot, refused);
+                self.put(snapshot);
+            }
         }
         self.listeners.tell(&ClientEvent::Rejected {
             version,
             stage,
             reason,
         });
+        self.look_at_readers();
+    }
+
+    /// What is built is the current version again.
+    pub(crate) fn unchanged(&mut self, version: &VersionId) {
+        let Some(slot) = self.slot(&version.plugin) else {
+            return;
+        };
+        let current = self.followed[slot].current.as_ref();
+        if current.is_none_or(|current| current.table.version() != version) {
+            return;
+        }
+        self.followed[slot].refused = None;
+        let mut snapshot = (**self.readers.snapshot.load()).clone();
+        if snapshot.refused.remove(&slot).is_some() {
+            snapshot.epoch += 1;
+            self.put(snapshot);
+            self.look_at_readers();
+        }
     }
 
     /// Tells everybody of a version that could not be opened.
@@ -126,7 +168,7 @@ impl Loader {
         {
             return Ok(Arc::new(current.table.relabelled(announcement)));
         }
-        let table = open(announcement)?;
+        let table = open(announcement, &self.followed[slot].expected())?;
         for requirement in &self.followed[slot].requirements {
             requirement.check(&table)?;
         }
@@ -139,10 +181,11 @@ impl Loader {
         tracing::info!(version = %version, digest = table.digest().short(), "live");
         followed.current = Some(Current::new(Arc::clone(&table), epoch, state.to_owned()));
         followed.refused = None;
+        // First, so that who waited for the version and listens from then on is not told of it.
+        self.listeners.tell(&ClientEvent::Swapped { version });
         for waiter in followed.waiters.drain(..) {
             let _ = waiter.try_send(FollowNews::Current(slot, Arc::clone(&table)));
         }
-        self.listeners.tell(&ClientEvent::Swapped { version });
     }
 
     /// An instance's state could not be carried to a version.
@@ -185,9 +228,12 @@ impl Loader {
     }
 }
 
-pub(crate) fn open(announcement: Announcement) -> Result<SymbolTable, ClientError> {
-    let mapped = announcement.mapped;
-    let image = plugind_loader::open(&announcement.image, mapped.bytes, mapped.digest.as_bytes())?;
+pub(crate) fn open(
+    announcement: Announcement,
+    expected: &[Contract],
+) -> Result<SymbolTable, ClientError> {
+    let (mapped, path) = (announcement.mapped, &announcement.image);
+    let image = plugind_loader::open(path, mapped.bytes, mapped.digest.as_bytes(), expected)?;
     image.attach_logs(Records(announcement.version.clone()));
     Ok(SymbolTable::new(announcement, image))
 }

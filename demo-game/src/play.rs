@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use demo_api::{Effect, Engine, EngineRef, Frame, Game, HEIGHT, Input, WIDTH};
-use plugind_client::{Change, Client, ClientEvent, Events, Follow, Instance, Outcome};
+use plugind_client::{Change, Client, Follow, Instance, Outcome};
 
 #[cfg(not(feature = "static"))]
 use crate::build::Build;
@@ -23,7 +23,6 @@ impl Engine for Broken {
 /// A running game.
 pub(crate) struct Play {
     client: Client,
-    events: Events,
     game: Instance<dyn Game>,
     effects: Follow<dyn Effect>,
     build: Build,
@@ -39,14 +38,12 @@ impl Play {
     /// Follows the plugin and has it make a game.
     pub(crate) fn start(build: Build) -> Result<Self> {
         let client = build.client()?;
-        let events = client.events();
         let game = client
             .start::<dyn Game>("breakout")
             .context("the game cannot start")?;
         let effects = client.follow::<dyn Effect>()?;
         Ok(Self {
             client,
-            events,
             game,
             effects,
             build,
@@ -62,7 +59,6 @@ impl Play {
         self.frame += 1;
         let [game, effects] = self.client.sync([&mut self.game, &mut self.effects]);
         self.look_at_game(game);
-        self.look_at_events();
         if let Outcome::Followed(changes) = effects {
             changes
                 .into_iter()
@@ -89,23 +85,6 @@ impl Play {
                 self.tell(format!("{version} is not used: {reason}"));
             }
             _ => {}
-        }
-    }
-
-    /// Builds that are not even offered to the game.
-    fn look_at_events(&mut self) {
-        while let Ok(event) = self.events.try_recv() {
-            if let ClientEvent::Rejected {
-                version,
-                stage,
-                reason,
-            } = event
-            {
-                self.tell(format!(
-                    "{version} was rejected at {}: {reason}",
-                    stage.word()
-                ));
-            }
         }
     }
 

@@ -13,9 +13,72 @@ const REFUSED: &[Refused] = &[
         "#[derive(StableType)] pub struct In; CONTRACT { fn f(input: &In); }",
     ),
     (
-        "#[derive(StableType)] struct In { started: std::time::Instant } CONTRACT { fn f(); }",
-        "Instant",
-        "#[derive(StableType)] struct In { started: std::time::Duration } CONTRACT { fn f(); }",
+        "#[derive(StableType)] struct In { child: std::process::Command } CONTRACT { fn f(); }",
+        "unsafe_opaque",
+        "#[derive(StableType)] struct In { #[stable_type(unsafe_opaque = \"one release\")] child: std::process::Command } \
+         CONTRACT { fn f(); }",
+    ),
+    (
+        "#[derive(StableType)] struct In { #[stable_type(unsafe_opaque = \"\")] child: std::process::Command }",
+        "say why",
+        "#[derive(StableType)] struct In { started: std::time::Instant }",
+    ),
+    (
+        "#[derive(StableType)] struct In { #[stable_type(opaque)] a: u8 }",
+        "by_name",
+        "#[derive(StableType)] struct In { a: u8 }",
+    ),
+    (
+        "#[derive(StableType)] #[stable_type(by_name)] struct In { a: u8 }",
+        "stands on a field",
+        "#[derive(StableType)] struct In { next: Option<Box<In>>, all: Vec<Self> }",
+    ),
+    (
+        "#[derive(StableType)] struct In { run: fn() }",
+        "a function pointer points into one version's code",
+        "#[derive(StableType)] enum In { Run }",
+    ),
+    (
+        "#[derive(StableType)] struct In { run: Vec<Box<dyn Fn() + Send>> }",
+        "a trait object points into one version's code",
+        "#[derive(StableType)] struct In { run: Vec<Box<u8>> }",
+    ),
+    (
+        "#[derive(StableType)] struct In { name: Option<&'static str> }",
+        "own the value",
+        "#[derive(StableType)] struct In { name: Option<String> }",
+    ),
+    (
+        "#[derive(StableType)] struct In { at: *const u8 }",
+        "a raw pointer",
+        "#[derive(StableType)] struct In { at: usize }",
+    ),
+    (
+        "type F = fn(); #[derive(StableType)] struct In { run: F }",
+        "function pointers never can",
+        "type F = u8; #[derive(StableType)] struct In { run: F }",
+    ),
+    (
+        "#[derive(StableType)] pub struct A { #[stable_type(by_name)] b: Vec<B> } #[derive(StableType)] pub struct B { a: u8 } \
+         CONTRACT { fn f(a: &A); }",
+        "described nowhere",
+        "#[derive(StableType)] pub struct A { b: Vec<B> } \
+         #[derive(StableType)] pub struct B { #[stable_type(by_name)] a: Vec<A> } CONTRACT { fn f(a: &A); }",
+    ),
+    (
+        "CONTRACT { fn f(input: &std::sync::Arc<u8>); }",
+        "own the same memory",
+        "CONTRACT { fn f(input: &Box<u8>); }",
+    ),
+    (
+        "CONTRACT { fn f() -> Vec<std::rc::Rc<u8>>; }",
+        "own the same memory",
+        "CONTRACT { fn f() -> Vec<u8>; }",
+    ),
+    (
+        "CONTRACT { fn f(input: &std::cell::RefCell<Vec<u8>>); }",
+        "own the same memory",
+        "CONTRACT { fn f(input: &std::cell::RefCell<[u8; 4]>); }",
     ),
     (
         "#[derive(StableType)] union In { a: u8 } CONTRACT { fn f(); }",
@@ -290,6 +353,11 @@ fn what_makes_another_type_makes_another_fingerprint() {
     differ!("a variant added", { pub enum T { A, B } } { pub enum T { A, B, C } });
     differ!("a discriminant", { #[repr(u8)] pub enum T { A = 0, B = 1 } } { #[repr(u8)] pub enum T { A = BASE, B = BASE + 1 } });
     differ!("another type of the same name", { pub struct T { a: Score } type Score = u32; } { pub struct T { a: Score } type Score = u64; });
+    differ!("a generic argument", { pub struct T(G<u8>); #[derive(plugind_macros::StableType)] pub struct G<A>(Vec<A>); } { pub struct T(G<i8>); #[derive(plugind_macros::StableType)] pub struct G<A>(Vec<A>); });
+    differ!("the length of an array", { pub struct T([(); 1]); } { pub struct T([(); 2]); });
+    differ!("where a recursion goes", { pub struct T(Vec<T>, Vec<u8>); } { pub struct T(Vec<u8>, Vec<T>); });
+    differ!("words for a foreign type", { pub struct T(#[stable_type(unsafe_opaque = "a")] u8); } { pub struct T(#[stable_type(unsafe_opaque = "b")] u8); });
+    differ!("a foreign type's size", { pub struct T(#[stable_type(unsafe_opaque = "a")] A, u64); type A = u8; } { pub struct T(#[stable_type(unsafe_opaque = "a")] A, u64); type A = u16; });
     differ!("a destructor", { pub struct T(u32); } { pub struct T(u32); impl Drop for T { fn drop(&mut self) {} } });
 }
 

@@ -328,7 +328,12 @@ fn a_state_that_cannot_be_carried_keeps_the_old_version_and_says_so() {
         "            score: 0,\n            lives: 3,\n",
     );
     game.build();
-    playing.says(&["breakout v2 is not used", "state", "`World`"]);
+    playing.says(&[
+        "breakout v2 is not used",
+        "state",
+        "field `lives: u8` was added to `World`",
+        "after `score`",
+    ]);
     playing.goes_on();
     // The engine knows: acknowledged is what runs, and the refusal.
     let used = playing.wait("the refusal in the status", || {
@@ -501,7 +506,7 @@ fn a_constructor_that_crashes_does_so_elsewhere() {
         (version.outcome == Outcome::Rejected).then_some(version)
     });
     assert_eq!((second.version, second.stage), (2, Some(Stage::Probe)));
-    playing.says(&["breakout v2 was rejected at probe: ", "SIGSEGV"]);
+    playing.says(&["breakout v2 is not used: rejected at probe: ", "SIGSEGV"]);
     playing.goes_on();
     assert_eq!(playing.lines().last().expect("a frame").version, 1);
 

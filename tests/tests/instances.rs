@@ -314,7 +314,7 @@ fn a_start_without_the_plugin_says_what_there_is_instead() {
     // A plugin of this name that implements nothing.
     put("plain");
     let error = start("plain");
-    assert!(matches!(error, ClientError::Bind { .. }), "{error:?}");
+    assert!(matches!(error, ClientError::Misfit { .. }), "{error:?}");
     let text = plugind_wire::sentence(&error);
     assert!(
         text.contains("plain v1") && text.contains("`Turns`"),

@@ -85,7 +85,11 @@ fn requests_see_one_version_each_and_a_version_that_does_not_fit_is_refused() {
         version(2),
         "it goes on"
     );
-    until("the refusal in the status", || used(&client).refused);
+    // The engine knew before anybody opened it.
+    let status = client.status().expect("a status");
+    let third = status.plugins[0].versions.last().expect("a third version");
+    assert_eq!((third.version, third.outcome), (3, Outcome::Rejected));
+    assert_eq!(third.reason.as_ref(), Some(&refused.1));
 
     troupe.contract_with(&[]);
     troupe.plugin("whisper", &prompter("four"));

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use crate::boundary::{Fault, Report, Returned, Status, guard};
+use crate::describe;
 use crate::host::Offered;
 use crate::registration::Text;
 use crate::stable::StableType;
@@ -53,21 +54,14 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Of a function with these types; `hosts` has one entry per argument.
-    pub const fn new(
-        name: &'static str,
-        text: &'static str,
-        print: u128,
-        fixed: bool,
-        optional: bool,
-        hosts: &'static [Offered],
-    ) -> Self {
+    /// Of a function that is described; `hosts` has one entry per argument.
+    pub const fn new(function: &'static describe::Function, hosts: &'static [Offered]) -> Self {
         Self {
-            name: Text::new(name),
-            text: Text::new(text),
-            print: Print::new(print),
-            fixed: fixed as u32,
-            optional: optional as u32,
+            name: Text::new(function.name),
+            text: Text::new(function.text),
+            print: Print::new(function.print),
+            fixed: function.fixed as u32,
+            optional: function.optional as u32,
             hosts: hosts.as_ptr(),
             hosts_count: hosts.len(),
         }
@@ -156,13 +150,21 @@ impl State {
     }
 
     /// Of this type.
+    ///
+    /// # Panics
+    ///
+    /// If the type holds a reference, which is then a compile error.
     pub const fn of<T: StableType + Send + 'static>() -> Self {
+        assert!(
+            !T::TYPE.borrows,
+            "a state holds no `&'static`: it would point into the version that made it, and a saved state has no such place; own the value"
+        );
         Self {
             present: 1,
             fixed: T::FIXED as u32,
             own_allocator: 0,
             print: Print::new(T::FINGERPRINT),
-            name: Text::new(T::NAME),
+            name: Text::new(T::NAME.text),
             drop: drop_state::<T>,
         }
     }
@@ -238,7 +240,11 @@ pub unsafe fn take_result<T: Clone>(
 pub unsafe trait Contract: 'static {
     /// The trait's name.
     const NAME: &'static str;
-    /// Its functions, in order.
+    /// What it looks like.
+    const DESCRIPTION: &'static describe::Contract;
+    /// The same, written down as in the note of a plugin that implements it, but for the state.
+    const MANIFEST: &'static [u8];
+    /// Its functions, in order, as they are found at run time.
     const FUNCTIONS: &'static [Signature];
     /// Whether its functions share a state.
     const STATEFUL: bool;
@@ -264,6 +270,8 @@ pub unsafe trait ImplementedBy<P>: Contract {
     const FUNCTIONS: &'static [Function];
     /// What they share.
     const STATE: State;
+    /// What that looks like.
+    const STATE_TYPE: Option<&'static describe::Type>;
 }
 
 impl Implementation {

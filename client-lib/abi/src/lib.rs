@@ -9,6 +9,7 @@
 
 pub mod boundary;
 pub mod contract;
+pub mod describe;
 pub mod fingerprint;
 mod hook;
 pub mod host;
@@ -17,5 +18,9 @@ pub mod note;
 pub mod registration;
 pub mod stable;
 
-/// The compiler and target of this build: types whose layout a compiler decides cross only between equal ones.
-pub const TOOLCHAIN: &str = env!("PLUGIND_TOOLCHAIN");
+/// The compiler of this build: what `rustc -V` says, and the commit.
+pub const RUSTC: &str = env!("PLUGIND_RUSTC");
+/// The target of this build.
+pub const TARGET: &str = env!("PLUGIND_TARGET");
+/// Both: types whose layout a compiler decides cross only between equal ones.
+pub const TOOLCHAIN: &str = concat!(env!("PLUGIND_RUSTC"), " ", env!("PLUGIND_TARGET"));

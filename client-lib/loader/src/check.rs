@@ -2,11 +2,13 @@
 //! maps the content that was announced. What comes behind that part may still be written.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+
+use crate::elf::{self, ElfError, Note};
 
 /// Why an image is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +48,56 @@ pub enum CheckError {
 /// Device and inode, which identify an image in this process.
 pub(crate) type Place = (u64, u64);
 
-/// Checks owner, mode and the content of the mapped part, and tells which inode it looked at.
-pub(crate) fn check(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<Place, CheckError> {
+/// An image that may be looked into.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Which inode it is.
+    pub(crate) place: Place,
+    /// Where its notes are.
+    pub(crate) start: Start,
+}
+
+/// As much of an image's beginning as usually holds the notes, and the way to the rest.
+#[derive(Debug)]
+pub(crate) struct Start {
+    bytes: Vec<u8>,
+    file: File,
+    /// Where what is mapped ends.
+    end: u64,
+}
+
+/// Linkers put notes right behind the headers.
+const START: usize = 64 << 10;
+
+impl Start {
+    /// Of a file whose content was checked before.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mut bytes = Vec::new();
+        (&file).take(START as u64).read_to_end(&mut bytes)?;
+        let end = file.metadata()?.len();
+        Ok(Self { bytes, file, end })
+    }
+
+    /// The notes, and the image's byte order.
+    pub(crate) fn notes(mut self) -> Result<(Vec<Note>, bool), ElfError> {
+        match elf::read_notes(&self.bytes) {
+            Err(ElfError::Truncated { .. }) if (self.bytes.len() as u64) < self.end => {
+                let read = self.bytes.len() as u64;
+                // What cannot be read is missed by the reader, which says so.
+                let mut file = &self.file;
+                let _ = file
+                    .seek(SeekFrom::Start(read))
+                    .and_then(|_| file.take(self.end - read).read_to_end(&mut self.bytes));
+                elf::read_notes(&self.bytes)
+            }
+            read => read,
+        }
+    }
+}
+
+/// Checks owner, mode and the content of the mapped part.
+pub(crate) fn check(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<Checked, CheckError> {
     let unreadable = |error: rustix::io::Errno| CheckError::Unreadable(error.into());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(unreadable)?);
@@ -66,25 +116,38 @@ pub(crate) fn check(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<Place
     if mode & 0o222 != 0 {
         return Err(CheckError::Writable { mode });
     }
-    let hash = hash(file.take(mapped)).map_err(CheckError::Unreadable)?;
+    let (hash, start) = hash((&file).take(mapped)).map_err(CheckError::Unreadable)?;
     if hash.as_bytes() != digest {
         return Err(CheckError::Content {
             announced: blake3::Hash::from_bytes(*digest).to_hex().to_string(),
             found: hash.to_hex().to_string(),
         });
     }
-    Ok((found.dev(), found.ino()))
+    Ok(Checked {
+        place: (found.dev(), found.ino()),
+        start: Start {
+            bytes: start,
+            file,
+            end: mapped,
+        },
+    })
 }
 
-fn hash(mut file: impl Read) -> io::Result<blake3::Hash> {
+/// The hash, and the first bytes.
+fn hash(mut file: impl Read) -> io::Result<(blake3::Hash, Vec<u8>)> {
+    let mut start = Vec::new();
     let mut hasher = blake3::Hasher::new();
     // Large enough for BLAKE3 to use every lane of the vector unit.
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize()),
-            n => hasher.update(&buffer[..n]),
-        };
+            0 => return Ok((hasher.finalize(), start)),
+            n => {
+                let wanted = (START - start.len()).min(n);
+                start.extend_from_slice(&buffer[..wanted]);
+                hasher.update(&buffer[..n]);
+            }
+        }
     }
 }
 

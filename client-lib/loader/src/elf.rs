@@ -52,8 +52,8 @@ pub struct Elf {
     pub notes: Vec<Note>,
     /// `DF_STATIC_TLS`: every open takes from the process's small surplus of static TLS and never gives it back.
     pub static_tls: bool,
-    /// Defines `STB_GNU_UNIQUE` symbols: all versions in one process share them.
-    pub unique_symbols: bool,
+    /// The `STB_GNU_UNIQUE` symbols that it defines: all versions in one process share them.
+    pub unique_symbols: Vec<String>,
     /// Bytes of the file that the loader maps: the sum of `p_filesz` over `PT_LOAD`, saturating.
     pub mapped_bytes: u64,
     /// Where the part of the file ends that a loader reads or maps: after the headers and the segments, and the page
@@ -152,6 +152,17 @@ pub fn read_mapped(bytes: &[u8]) -> Result<Elf, ElfError> {
     read_tables(bytes, Tables::Segments)
 }
 
+/// Reads the notes of an image alone, by the program headers, and its byte order. `start` is the file's beginning: of
+/// an image whose notes lie further back the answer is [`ElfError::Truncated`].
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_notes(start: &[u8]) -> Result<(Vec<Note>, bool), ElfError> {
+    let elf = read_tables(start, Tables::Notes)?;
+    Ok((elf.notes, elf.little_endian))
+}
+
 /// Which tables lead to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tables {
@@ -159,6 +170,8 @@ enum Tables {
     All,
     /// The program headers.
     Segments,
+    /// The program headers, and from there to the notes and nothing else.
+    Notes,
 }
 
 fn read_tables(bytes: &[u8], tables: Tables) -> Result<Elf, ElfError> {
@@ -173,10 +186,10 @@ fn read_tables(bytes: &[u8], tables: Tables) -> Result<Elf, ElfError> {
         return Err(looks_like(bytes));
     }
     match slice(bytes, HEADER, 0, 16)?[4..7] {
-        [1, 1, 1] => Image::<FileHeader32<Le>>::parse(bytes, Le, tables)?.read(),
-        [1, 2, 1] => Image::<FileHeader32<Be>>::parse(bytes, Be, tables)?.read(),
-        [2, 1, 1] => Image::<FileHeader64<Le>>::parse(bytes, Le, tables)?.read(),
-        [2, 2, 1] => Image::<FileHeader64<Be>>::parse(bytes, Be, tables)?.read(),
+        [1, 1, 1] => Image::<FileHeader32<Le>>::parse(bytes, Le, tables)?.read(tables),
+        [1, 2, 1] => Image::<FileHeader32<Be>>::parse(bytes, Be, tables)?.read(tables),
+        [2, 1, 1] => Image::<FileHeader64<Le>>::parse(bytes, Le, tables)?.read(tables),
+        [2, 2, 1] => Image::<FileHeader64<Be>>::parse(bytes, Be, tables)?.read(tables),
         _ => Err(ElfError::Malformed("unknown class, byte order or version")),
     }
 }

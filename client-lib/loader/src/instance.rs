@@ -5,6 +5,9 @@ use std::fmt;
 use plugind_abi::boundary::Fault;
 use plugind_abi::contract::{Binding, Bound, Contract, Table};
 
+use crate::manifest::{self, Difference, Sides, compare_states};
+use crate::open::Image;
+
 /// A plugin's state with the functions of one version. Carried from version to version while their states are of the
 /// same type; dropped by the version that has it last.
 pub struct Carried<C: Contract + ?Sized> {
@@ -26,13 +29,16 @@ pub enum Kept {
     },
     /// The state's type is another one.
     #[error(
-        "the state changed from `{from}` to `{to}` and cannot be carried; start the program again, or undo the change"
+        "the state changed from `{from}` to `{to}` and cannot be carried{}; start the program again, or undo the change",
+        told(differences)
     )]
     StateDiffers {
         /// The type's name in the version that has it.
         from: String,
         /// The type's name in the other one.
         to: String,
+        /// In what they differ, as far as the plugin's files tell.
+        differences: Vec<Difference>,
     },
     /// The state's layout is decided by the compiler, and the compilers differ.
     #[error(
@@ -44,6 +50,36 @@ pub enum Kept {
         /// Of the other one.
         to: String,
     },
+}
+
+fn told(differences: &[Difference]) -> String {
+    let whats: Vec<_> = differences.iter().map(|one| one.what.as_str()).collect();
+    match &*whats {
+        [] => String::new(),
+        whats => format!(": {}", whats.join(", ")),
+    }
+}
+
+impl Kept {
+    /// With what differs between the states of two versions, which their files tell.
+    #[must_use]
+    pub fn explained(mut self, contract: &str, old: (&Image, u64), new: (&Image, u64)) -> Self {
+        if let Self::StateDiffers { differences, .. } = &mut self
+            && let (Some(from), Some(to)) = (declared(old.0, contract), declared(new.0, contract))
+        {
+            let (expected, found) = (format!("v{}", old.1), format!("v{}", new.1));
+            let sides = Sides {
+                expected: &expected,
+                found: &found,
+            };
+            *differences = compare_states(&from, &to, sides);
+        }
+        self
+    }
+}
+
+fn declared(image: &Image, contract: &str) -> Option<manifest::Contract> {
+    image.manifest().ok()??.contract(contract).cloned()
 }
 
 /// The methods of a contract without a state, in one version.
@@ -92,6 +128,7 @@ impl<C: Contract + ?Sized> Carried<C> {
             return Err(Kept::StateDiffers {
                 from: name(from),
                 to: name(to),
+                differences: Vec::new(),
             });
         }
         if to.state().fixed == 0 && from.toolchain() != to.toolchain() {

@@ -1,14 +1,17 @@
 //! Opens an image, once per process and for good.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use plugind_abi::log::Attach;
 
-use crate::check::{CheckError, Place, check};
+use crate::check::{CheckError, Checked, Place, Start, check};
+use crate::elf::ElfError;
 use crate::fatal;
+use crate::manifest::{Contract, Manifest, Misfit, ReadError, Toolchain, Unfit, fits_here};
 use crate::register::{RegistrationError, Registrations, collect};
 
 /// An open image. It stays mapped until the process ends, so what is looked up in it never dangles.
@@ -30,6 +33,20 @@ impl Image {
         &self.path
     }
 
+    /// What its notes declare; nothing for a raw plugin and for one that is linked in. The file is read again: few ask,
+    /// and a version that is kept for good should hold little.
+    ///
+    /// # Errors
+    ///
+    /// [`NotesError`] if the file is gone or another.
+    pub fn manifest(&self) -> Result<Option<Manifest>, NotesError> {
+        if self.library.is_none() {
+            return Ok(None);
+        }
+        let (notes, little_endian) = Start::of(&self.path)?.notes()?;
+        Ok(Manifest::read(&notes, little_endian)?)
+    }
+
     /// What the plugin registered; `None` for a raw plugin.
     pub fn registrations(&self) -> Option<&Registrations> {
         self.registrations.as_ref()
@@ -47,6 +64,20 @@ pub enum OpenError {
         /// Why.
         source: CheckError,
     },
+    /// Its notes cannot be read.
+    #[error("cannot read what {} declares", path.display())]
+    Notes {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: NotesError,
+    },
+    /// It cannot work in this process.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// It does not fit a contract of this program.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// The system's loader turned it down.
     #[error("the system's loader cannot open {}{}", path.display(), advice(source))]
     Load {
@@ -63,6 +94,20 @@ pub enum OpenError {
         /// Why.
         source: RegistrationError,
     },
+}
+
+/// Why an image's notes cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NotesError {
+    /// The file cannot be read any more.
+    #[error("the file cannot be read")]
+    Unreadable(#[from] io::Error),
+    /// They are not where the image's tables say.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// They say nothing that can be understood.
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 /// One step that helps, for the failures that people meet.
@@ -86,7 +131,9 @@ type Opened = HashMap<Place, &'static Image>;
 /// Opens an image and collects what it registered.
 ///
 /// The file's owner and mode are checked first, and that the BLAKE3 hash of its first `mapped` bytes is `digest`; the
-/// loader must need no others (see [`crate::elf::Elf::mapped_end`]). Every symbol is bound now (`RTLD_NOW`), so that a missing
+/// loader must need no others (see [`crate::elf::Elf::mapped_end`]). Then its notes are compared with this process and
+/// with the program's contracts, so that nothing runs of what does not fit; an image without notes fits if nothing is
+/// `expected`. Every symbol is bound now (`RTLD_NOW`), so that a missing
 /// one is an error here and not a crash later, and none is offered to other images (`RTLD_LOCAL`). An image that this
 /// process has open already is handed out again without running anything; that is decided by device and inode.
 ///
@@ -95,13 +142,20 @@ type Opened = HashMap<Place, &'static Image>;
 /// # Errors
 ///
 /// See [`OpenError`]. An image whose registrations cannot be used stays mapped, as everything does.
-pub fn open(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<&'static Image, OpenError> {
+pub fn open(
+    path: &Path,
+    mapped: u64,
+    digest: &[u8; 32],
+    expected: &[Contract],
+) -> Result<&'static Image, OpenError> {
     static OPENED: OnceLock<Mutex<Opened>> = OnceLock::new();
 
-    let place = check(path, mapped, digest).map_err(|source| OpenError::Check {
+    let checked = check(path, mapped, digest).map_err(|source| OpenError::Check {
         path: path.to_owned(),
         source,
     })?;
+    let place = checked.place;
+    fits(path, checked, expected)?;
     // Held while the image is opened: two threads that open one image run its constructors once.
     let mut opened = OPENED
         .get_or_init(Mutex::default)
@@ -138,4 +192,24 @@ pub fn open(path: &Path, mapped: u64, digest: &[u8; 32]) -> Result<&'static Imag
     }
     opened.insert(place, image);
     Ok(image)
+}
+
+/// Compares what the image declares with this process and with the program's contracts.
+fn fits(path: &Path, checked: Checked, expected: &[Contract]) -> Result<(), OpenError> {
+    let unreadable = |source| OpenError::Notes {
+        path: path.to_owned(),
+        source,
+    };
+    let notes = checked.start.notes();
+    let (notes, little_endian) = notes.map_err(|error| unreadable(error.into()))?;
+    let manifest =
+        Manifest::read(&notes, little_endian).map_err(|error| unreadable(error.into()))?;
+    if let Some(manifest) = &manifest {
+        fits_here(&manifest.identity)?;
+    }
+    let manifest = manifest.unwrap_or_default();
+    for contract in expected {
+        manifest.fits(contract, &Toolchain::own())?;
+    }
+    Ok(())
 }

@@ -45,6 +45,12 @@ impl Registrations {
         self.implementations.keys().map(String::as_str)
     }
 
+    /// What it implements, by the contracts' names, sorted.
+    pub(crate) fn implementations(&self) -> impl Iterator<Item = (&str, &'static Implementation)> {
+        let implementations = self.implementations.iter();
+        implementations.map(|(contract, implementation)| (contract.as_str(), *implementation))
+    }
+
     pub(crate) fn implementation(&self, contract: &str) -> Option<&'static Implementation> {
         self.implementations.get(contract).copied()
     }

@@ -124,13 +124,31 @@ fn sized_items(item: &mut ItemTrait) {
 fn contract_impl(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
     let text = name.to_string();
     let binding = binding_name(name);
-    let signatures = functions.iter().map(shim::signature);
+    let descriptions = functions.iter().map(Function::description);
+    let signatures = functions
+        .iter()
+        .enumerate()
+        .map(|(index, function)| shim::signature(function, &described(name, index)));
+    let krate = krate();
     let start = start(functions);
     quote! {
         #[automatically_derived]
         // SAFETY: everything below is made from one trait.
         unsafe impl ::plugind_abi::contract::Contract for dyn #name {
             const NAME: &'static str = #text;
+            const DESCRIPTION: &'static ::plugind_abi::describe::Contract = &::plugind_abi::describe::Contract {
+                name: #text,
+                krate: #krate,
+                functions: &[#(#descriptions),*],
+            };
+            #[allow(long_running_const_eval)]
+            const MANIFEST: &'static [u8] = {
+                const __CONTRACT: &::plugind_abi::describe::Contract =
+                    <dyn #name as ::plugind_abi::contract::Contract>::DESCRIPTION;
+                const __LEN: usize =
+                    ::plugind_abi::describe::contract_len(__CONTRACT, ::core::option::Option::None);
+                &::plugind_abi::describe::write_contract::<__LEN>(__CONTRACT, ::core::option::Option::None)
+            };
             const FUNCTIONS: &'static [::plugind_abi::contract::Signature] = &[#(#signatures),*];
             const STATEFUL: bool = #has_state;
             type Functions = #binding;
@@ -258,11 +276,22 @@ fn shims(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
     let definitions = functions
         .iter()
         .map(|function| shim::definition(name, function, &quote!(<__P as #name>::State)));
-    let entries = functions.iter().map(shim::entry);
-    let state = if has_state {
-        quote!(::plugind_abi::contract::State::of::<<__P as #name>::State>())
+    let entries = functions
+        .iter()
+        .enumerate()
+        .map(|(index, function)| shim::entry(function, &described(name, index)));
+    let (state, state_type) = if has_state {
+        (
+            quote!(::plugind_abi::contract::State::of::<<__P as #name>::State>()),
+            quote!(::core::option::Option::Some(
+                <<__P as #name>::State as ::plugind_abi::stable::StableType>::TYPE
+            )),
+        )
     } else {
-        quote!(::plugind_abi::contract::State::none())
+        (
+            quote!(::plugind_abi::contract::State::none()),
+            quote!(::core::option::Option::None),
+        )
     };
     quote! {
         #(#definitions)*
@@ -272,7 +301,20 @@ fn shims(name: &Ident, functions: &[Function], has_state: bool) -> TokenStream {
         unsafe impl<__P: #name + 'static> ::plugind_abi::contract::ImplementedBy<__P> for dyn #name {
             const FUNCTIONS: &'static [::plugind_abi::contract::Function] = &[#(#entries),*];
             const STATE: ::plugind_abi::contract::State = #state;
+            const STATE_TYPE: ::core::option::Option<&'static ::plugind_abi::describe::Type> = #state_type;
         }
+    }
+}
+
+/// The description of one function of the contract `name`.
+fn described(name: &Ident, index: usize) -> TokenStream {
+    quote!(&<dyn #name as ::plugind_abi::contract::Contract>::DESCRIPTION.functions[#index])
+}
+
+/// Name and version of the crate that is being compiled, where cargo compiles it.
+pub(crate) fn krate() -> TokenStream {
+    quote! {
+        ::core::concat!(::core::env!("CARGO_PKG_NAME"), " ", ::core::env!("CARGO_PKG_VERSION"))
     }
 }
 

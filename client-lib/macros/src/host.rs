@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Ident, ItemTrait, TraitItem};
 
+use crate::contract::krate;
 use crate::shim;
 use crate::signature::{Access, Function, Owner, Returned, refuse};
 
@@ -71,8 +72,12 @@ pub(crate) fn expand(arguments: TokenStream, item: ItemTrait) -> syn::Result<Tok
 /// How an object is lent, and how both sides compare what it offers.
 fn implementation(name: &Ident, functions: &[Function]) -> TokenStream {
     let (text, lent) = (name.to_string(), lent_name(name));
-    let entries = functions.iter().map(shim::entry);
-    let signatures = functions.iter().map(shim::signature);
+    let described = |index: usize| quote!(&<#lent<'static> as ::plugind_abi::stable::StableType>::TYPE.offers[#index]);
+    let all = || functions.iter().enumerate();
+    let entries = all().map(|(index, function)| shim::entry(function, &described(index)));
+    let signatures = all().map(|(index, function)| shim::signature(function, &described(index)));
+    let descriptions = functions.iter().map(Function::description);
+    let krate = krate();
     quote! {
         struct __Shims<__P>(::core::marker::PhantomData<__P>);
 
@@ -95,11 +100,12 @@ fn implementation(name: &Ident, functions: &[Function]) -> TokenStream {
         #[automatically_derived]
         // SAFETY: two pointers and a number; what is called through them is compared function by function.
         unsafe impl ::plugind_abi::stable::StableType for #lent<'_> {
-            const FINGERPRINT: u128 =
-                ::plugind_abi::fingerprint::Fingerprint::new().text("host").text(#text).finish();
-            const FIXED: bool = true;
-            const OWNS: bool = false;
-            const NAME: &'static str = #text;
+            const NAME: &'static ::plugind_abi::describe::Name =
+                &::plugind_abi::describe::Name::declared(#text, #krate, &[]);
+            const TYPE: &'static ::plugind_abi::describe::Type = &::plugind_abi::describe::Type::host::<Self>(
+                Self::NAME,
+                const { &[#(#descriptions),*] },
+            );
             const OFFERED: ::plugind_abi::host::Offered = ::plugind_abi::host::Offered::of(#text, {
                 const __SIGNATURES: &[::plugind_abi::contract::Signature] = &[#(#signatures),*];
                 __SIGNATURES

@@ -6,6 +6,7 @@
 
 mod argument;
 mod contract;
+mod edge;
 mod host;
 mod plugin;
 mod shim;
@@ -59,8 +60,12 @@ pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(plugin::expand(arguments.into(), item))
 }
 
-/// Lets a struct or enum cross the boundary. Every field's type must be able to.
-#[proc_macro_derive(StableType)]
+/// Lets a struct or enum cross the boundary, or be a state. Every field's type must be able to.
+///
+/// On a field, `#[stable_type(unsafe_opaque = "why the layout holds")]` takes a foreign type as it is: two builds of one
+/// compiler mean the same by it if size and alignment are equal, and whoever writes the attribute vouches for the rest.
+/// `#[stable_type(by_name)]` breaks the circle of two types that mention each other, on one of them.
+#[proc_macro_derive(StableType, attributes(stable_type))]
 pub fn stable_type(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::DeriveInput);
     finish(stable_type::expand(item))

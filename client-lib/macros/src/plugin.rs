@@ -28,7 +28,7 @@ pub(crate) fn expand(arguments: TokenStream, item: ItemImpl) -> syn::Result<Toke
             static IMPLEMENTATION: ::plugind_plugin::__private::Implementation =
                 ::plugind_plugin::__private::implementation::<dyn #contract, #implementor>();
             ::plugind_plugin::__register!([] [&IMPLEMENTATION]);
-            ::plugind_plugin::__contract!(<dyn #contract as ::plugind_plugin::__private::Contract>::NAME);
+            ::plugind_plugin::__contract!(dyn #contract, #implementor);
         };
     })
 }

@@ -6,24 +6,21 @@ use syn::{Ident, Type};
 
 use crate::signature::{Access, Function, Returned};
 
-/// What the function looks like, as both sides compare it.
-pub(crate) fn signature(function: &Function) -> TokenStream {
-    let (name, text) = (function.name.to_string(), &function.text);
-    let (fingerprint, fixed) = (function.fingerprint(), function.is_fixed());
-    let optional = function.default.is_some();
+/// What the function looks like, as both sides compare it; `description` is an expression for it that lives for ever.
+pub(crate) fn signature(function: &Function, description: &TokenStream) -> TokenStream {
     let hosts = function.crossing_types();
     quote! {
         {
             const __HOSTS: &[::plugind_abi::host::Offered] =
                 &[#(<#hosts as ::plugind_abi::stable::StableType>::OFFERED),*];
-            ::plugind_abi::contract::Signature::new(#name, #text, #fingerprint, #fixed, #optional, __HOSTS)
+            ::plugind_abi::contract::Signature::new(#description, __HOSTS)
         }
     }
 }
 
 /// The function's entry among those of the side that has it. `__P` is the implementor.
-pub(crate) fn entry(function: &Function) -> TokenStream {
-    let (signature, shim_name) = (signature(function), name_of(&function.name));
+pub(crate) fn entry(function: &Function, description: &TokenStream) -> TokenStream {
+    let (signature, shim_name) = (signature(function, description), name_of(&function.name));
     let drop_result = match &function.result {
         Returned::Value(ty) => quote!(::plugind_abi::contract::drop_result::<#ty>()),
         Returned::State => quote!(::core::ptr::null()),

@@ -152,9 +152,10 @@ impl Function {
         self.arguments.iter().map(|argument| argument.crossing().1)
     }
 
-    /// Folds everything that must be equal on both sides.
-    pub(crate) fn fingerprint(&self) -> TokenStream {
-        let name = self.name.to_string();
+    /// What it looks like, as an expression of `plugind_abi::describe::Function`.
+    pub(crate) fn description(&self) -> TokenStream {
+        let (name, text) = (self.name.to_string(), &self.text);
+        let optional = self.default.is_some();
         let state = match self.state {
             None => "",
             Some(Access::Shared) => "&State",
@@ -162,17 +163,25 @@ impl Function {
         };
         let arguments = self.arguments.iter().map(|argument| {
             let (how, ty) = argument.crossing();
-            quote!(.text(#how).number(<#ty as ::plugind_abi::stable::StableType>::FINGERPRINT))
+            let name = argument.name.to_string();
+            quote! {
+                ::plugind_abi::describe::Argument {
+                    name: #name,
+                    how: #how,
+                    ty: <#ty as ::plugind_abi::stable::StableType>::TYPE,
+                }
+            }
         });
         let result = match &self.result {
-            Returned::State => quote!(.text("State")),
+            Returned::State => quote!(::core::option::Option::None),
             Returned::Value(ty) => {
-                quote!(.text("->").number(<#ty as ::plugind_abi::stable::StableType>::FINGERPRINT))
+                quote!(::core::option::Option::Some(<#ty as ::plugind_abi::stable::StableType>::TYPE))
             }
         };
         quote! {
-            ::plugind_abi::fingerprint::Fingerprint::new()
-                .text(#name).text(#state) #(#arguments)* #result .finish()
+            ::plugind_abi::describe::Function::new(
+                (#name, #text), #optional, #state, const { &[#(#arguments),*] }, #result,
+            )
         }
     }
 
@@ -192,6 +201,20 @@ impl Function {
                 const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::OWNS, #message);
             }
         });
+        let result = match &self.result {
+            Returned::State => None,
+            Returned::Value(ty) => Some((**ty).clone()),
+        };
+        let shared = self.crossing_types().chain(result).map(|ty| {
+            let message = format!(
+                "`{}` has a type through which both sides would own the same memory, such as `Rc`, `Arc`, a cell of a \
+                 `Vec`, or a foreign type that only a state may hold: pass what is inside",
+                self.name
+            );
+            quote! {
+                const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::TYPE.shares, #message);
+            }
+        });
         // In an alias a borrowed result, however deep, names no lifetime and does not compile.
         let result = match &self.result {
             Returned::State => None,
@@ -203,18 +226,7 @@ impl Function {
                 })
             }
         };
-        quote!(#(#checks)* #result)
-    }
-
-    /// Whether every type's layout is decided by no compiler.
-    pub(crate) fn is_fixed(&self) -> TokenStream {
-        let arguments = self.crossing_types();
-        let result = match &self.result {
-            Returned::State => None,
-            Returned::Value(ty) => Some((**ty).clone()),
-        };
-        let all = arguments.chain(result);
-        quote!(true #(&& <#all as ::plugind_abi::stable::StableType>::FIXED)*)
+        quote!(#(#checks)* #(#shared)* #result)
     }
 }
 
@@ -319,9 +331,16 @@ fn receiver_access(receiver: &syn::Receiver) -> syn::Result<Access> {
     }
 }
 
-/// A signature as people write it: tokens print with a space between any two.
+/// A signature as people write it.
 fn as_written(sig: &syn::Signature) -> String {
-    let mut text = sig.to_token_stream().to_string();
+    spelled(sig.to_token_stream())
+}
+
+/// Tokens as people write them; by themselves they print with a space between any two.
+pub(crate) fn spelled(tokens: TokenStream) -> String {
+    let text = tokens.to_string();
+    // Long ones are printed on several lines.
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (from, to) in [
         (" :: ", "::"),
         ("& ", "&"),

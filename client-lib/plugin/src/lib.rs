@@ -32,6 +32,7 @@
 #[cfg(not(any(feature = "static", feature = "own_allocator")))]
 use std::alloc::System;
 
+mod features;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logs;
 mod macros;
@@ -47,13 +48,23 @@ static ALLOCATOR: System = System;
 pub mod __private {
     pub use crate::registry::push;
     pub use plugind_abi::contract::{Contract, Implementation, ImplementedBy};
-    pub use plugind_abi::note::{Note, contract_len, descriptor_len};
+    pub use plugind_abi::describe::{Contract as Description, Type, contract_len};
+    use plugind_abi::note;
+    pub use plugind_abi::note::{Identity, Note};
     pub use plugind_abi::registration::{Kind, Registration, Symbol, Text};
 
-    /// What a plugin registers for a contract. Where this crate declares no allocator, whatever the reason, the plugin may
-    /// have one.
+    /// Where this crate declares no allocator, whatever the reason, the plugin may have one.
+    const OWN_ALLOCATOR: bool = cfg!(any(feature = "static", feature = "own_allocator"));
+
+    /// What its notes say of that.
+    pub const ALLOCATOR: &str = if OWN_ALLOCATOR {
+        note::OWN_ALLOCATOR
+    } else {
+        note::SYSTEM_ALLOCATOR
+    };
+
+    /// What a plugin registers for a contract.
     pub const fn implementation<C: ImplementedBy<P> + ?Sized, P>() -> Implementation {
-        let own_allocator = cfg!(any(feature = "static", feature = "own_allocator"));
-        Implementation::of::<C, P>().allocating(own_allocator)
+        Implementation::of::<C, P>().allocating(OWN_ALLOCATOR)
     }
 }

@@ -31,10 +31,19 @@ macro_rules! __register {
         const PLUGIN: &str = ::core::env!("CARGO_PKG_NAME");
         const SEMVER: &str = ::core::env!("CARGO_PKG_VERSION");
 
+        const IDENTITY: $crate::__private::Identity = $crate::__private::Identity {
+            plugin: PLUGIN,
+            semver: SEMVER,
+            profile: if ::core::cfg!(debug_assertions) { "debug" } else { "release" },
+            panic: if ::core::cfg!(panic = "abort") { "abort" } else { "unwind" },
+            features: $crate::__features!(),
+            allocator: $crate::__private::ALLOCATOR,
+        };
+
         #[used]
         #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.plugind"))]
-        static NOTE: $crate::__private::Note<{ $crate::__private::descriptor_len(PLUGIN, SEMVER) }> =
-            $crate::__private::Note::identity(PLUGIN, SEMVER);
+        static NOTE: $crate::__private::Note<{ IDENTITY.len() }> =
+            $crate::__private::Note::identity(&IDENTITY);
 
         static SYMBOLS: &[$crate::__private::Symbol] = $crate::__symbols!($($symbols)*);
 
@@ -54,15 +63,23 @@ macro_rules! __register {
     };
 }
 
-/// The note that names a contract.
+/// The note that describes a contract, and the state of the type that implements it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __contract {
-    ($name:expr) => {
+    ($contract:ty, $implementor:ty) => {
+        const DESCRIPTION: &$crate::__private::Description =
+            <$contract as $crate::__private::Contract>::DESCRIPTION;
+        const STATE: ::core::option::Option<&$crate::__private::Type> =
+            <$contract as $crate::__private::ImplementedBy<$implementor>>::STATE_TYPE;
+        #[allow(long_running_const_eval)]
+        const LEN: usize = $crate::__private::contract_len(DESCRIPTION, STATE);
+
         #[used]
         #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.plugind"))]
-        static CONTRACT: $crate::__private::Note<{ $crate::__private::contract_len($name) }> =
-            $crate::__private::Note::contract($name);
+        #[allow(long_running_const_eval)]
+        static CONTRACT: $crate::__private::Note<LEN> =
+            $crate::__private::Note::implements(DESCRIPTION, STATE);
     };
 }
 

@@ -63,10 +63,21 @@
 //! # Contracts are compared, not trusted
 //!
 //! Each function of a contract has a fingerprint, folded at compile time from its name, how each argument crosses, and
-//! what each type looks like: names, offsets, sizes. The plugin registers its functions with theirs; the program asks
-//! for its own. Layouts that a compiler decides count only between builds of one compiler. The program's methods call
+//! what each type looks like: names, offsets, sizes. The same description stands in the plugin's file, as a
+//! [note](super::manifest), so a difference is told field by field, and before any of the plugin has run.
+//!
+//! Two look at it. The engine, at inspect: clients send it the contracts that they require, and a version that fits none
+//! of them is rejected, because nobody could use it. If it fits some, it is announced, and each client that it does not
+//! fit refuses it by itself, after it has checked the image's content and before it opens it. A version that fitted
+//! nobody is staged again, as a new one, when another program asks for the plugin: its contract may be the newer one.
+//! Last, when a version is open, its functions are bound by the fingerprints that it registered.
+//!
+//! Layouts that a compiler decides count only between builds of one compiler. The program's methods call
 //! shims in the plugin, which catch panics there, because no image can catch another's; owned values are cloned and
 //! dropped by the side that made them.
+//!
+//! Whether every symbol that an image needs is there is not decided at inspect: the program itself may offer some. The
+//! loader decides it when it opens the image, before any constructor runs.
 //!
 //! An instance is a reader of its own that stays inside a snapshot from one `sync` to the next. `live` waits until every
 //! instance of the plugin is with the new version; one that cannot be carried makes the client refuse it.

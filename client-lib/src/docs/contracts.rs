@@ -66,10 +66,18 @@
 //!
 //! # What happens at a new version
 //!
-//! When it is opened, its functions are compared with the program's contract by fingerprint, all or nothing; a version
-//! that does not fit is not swapped in. At the next [`Client::sync`](crate::Client::sync) the state is handed over as it
+//! Before any of it runs, what it declares in its file is compared with the program's contract, all or nothing; a version
+//! that does not fit is not opened, and what differs is told by function, type and field:
+//!
+//! ```text
+//! walk v2 is not used: it does not fit the contract `Game`: field `jump: bool` was added to `Input` after `right`;
+//! rebuild the host with the plugin's contract
+//! ```
+//!
+//! If it fits none of the programs that use the plugin now, it is rejected for all of them, and looked at again when
+//! another program starts. At the next [`Client::sync`](crate::Client::sync) the state is handed over as it
 //! is if both versions mean the same by its type. Otherwise the instance stays with its version. Either way the outcome
-//! is `Kept` and says why, and the engine is told that this program refused: the version is not `live` here.
+//! is `Kept` and says why, and the version is not `live` here.
 //!
 //! A panic ends the call and not the program: the method gives a [`Fault`](crate::Fault) with the message and its place.
 //! What the state went through until then stays done.
@@ -191,10 +199,67 @@
 //!
 //! # What can cross
 //!
-//! Numbers, `bool`, `char`, `()`, tuples of up to six, arrays, `String`, `Vec`, `VecDeque`, `Box`, `Option`, `Result`,
-//! `HashMap`, `BTreeMap`, `HashSet`, `BTreeSet`, `PathBuf`, `Duration`, `NonZero`, and what derives `StableType` and is
-//! made of such. A state is made of them too. A fallible function returns a `Result`, which arrives inside the one that
-//! tells of a panic.
+//! Numbers, `bool`, `char`, `()`, tuples of up to twelve, arrays, references, `String`, `Vec`, `VecDeque`, `BinaryHeap`,
+//! `Box`, `Cow`, `Option`, `Result`, maps and sets, ranges, `PathBuf`, `Duration`, `Instant`, `SystemTime`, `NonZero`,
+//! atomics, `Cell`, `PhantomData`, and what derives `StableType` and is made of such, generic or recursive. With the
+//! features `glam` and `uuid` of `plugind-abi` the types of these crates.
+//!
+//! A state is made of them too, and of `Rc`, `Arc`, `Weak`, `RefCell`, `Mutex`, `RwLock`. Those cross in a call only around
+//! what owns no memory, and the counted ones never: either side could be the one that frees it. A fallible function
+//! returns a `Result`, which arrives inside the one that tells of a panic.
+//!
+//! A field of a foreign type says why its layout is the same in two builds of one compiler. Size, alignment and the words
+//! are compared; the rest is on you:
+//!
+//! ```
+//! use plugind_macros::StableType;
+//!
+//! #[derive(StableType)]
+//! struct World {
+//!     #[stable_type(unsafe_opaque = "std::process::Command, of one compiler")]
+//!     editor: std::process::Command,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Two types that mention each other name each other once; the other way round they are described:
+//!
+//! ```
+//! use plugind_macros::{StableType, contract};
+//!
+//! #[derive(StableType)]
+//! pub struct Room {
+//!     doors: Vec<Door>,
+//! }
+//! #[derive(StableType)]
+//! pub struct Door {
+//!     #[stable_type(by_name)]
+//!     leads_to: Option<Box<Room>>,
+//! }
+//! #[contract]
+//! pub trait Map {
+//!     fn rooms(of: &Room) -> u32;
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::{StableType, contract};
+//! # #[derive(StableType)]
+//! # pub struct Room {
+//! #     doors: Vec<Door>,
+//! # }
+//! # #[derive(StableType)]
+//! # pub struct Door {
+//! #     #[stable_type(by_name)]
+//! #     leads_to: Option<Box<Room>>,
+//! # }
+//! #[contract]
+//! pub trait Map {
+//!     fn rooms(of: &Door) -> u32; // nothing here describes a room
+//! }
+//! # fn main() {}
+//! ```
 //!
 //! Arguments are references, `&str`, slices, or values that are `Clone`; results are values that are `Clone`. Every type
 //! implements `StableType`. An owned value never changes sides: an argument is cloned by the plugin, a result by the
@@ -234,7 +299,120 @@
 //! # use plugind_macros::StableType;
 //! #[derive(StableType)]
 //! struct Input {
+//!     editor: std::process::Command,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! struct Input {
 //!     started: std::time::Instant,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! What points into one version's code or constants: a trait object, a function pointer, a `&'static`; and a raw pointer:
+//!
+//! ```compile_fail
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! struct World {
+//!     spells: Vec<Box<dyn Fn() + Send>>,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! struct World {
+//!     spell: fn(),
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! struct World {
+//!     name: &'static str,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! struct World {
+//!     at: *const u8,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! enum Spell {
+//!     Fire,
+//!     Ice,
+//! }
+//! #[derive(StableType)]
+//! struct World {
+//!     spells: Vec<Spell>,
+//!     name: String,
+//!     at: usize,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A state with a `&'static` under another name:
+//!
+//! ```compile_fail
+//! # use plugind_macros::{StableType, contract, plugin};
+//! # #[contract]
+//! # trait Game {
+//! #     type State;
+//! #     fn start() -> Self::State;
+//! # }
+//! type Name = &'static str;
+//! struct Breakout;
+//! #[plugin]
+//! impl Game for Breakout {
+//!     type State = Name;
+//!     fn start() -> Name {
+//!         "breakout"
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Memory that both sides would own:
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(names: &std::sync::Arc<String>);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```compile_fail
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(names: &std::sync::Mutex<Vec<u32>>);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::contract;
+//! #[contract]
+//! trait Game {
+//!     fn update(names: &String, best: &std::sync::Mutex<u32>);
 //! }
 //! # fn main() {}
 //! ```

@@ -23,7 +23,9 @@
 //!
 //! [`Image::lookup`](crate::Image::lookup) is `unsafe`: nothing checks that a symbol has the type that the program says.
 //! A plugin that changes a signature must change its program in the same step. A [contract](super::contracts) is
-//! checked.
+//! checked, as far as its types are described: of a field under `unsafe_opaque` size, alignment, compiler and the words
+//! are compared, and nothing inside. Which processor features a plugin needs is known as far as its own crate was compiled
+//! with them. That every symbol an image needs is there is known when the loader opens it, before its constructors run.
 //!
 //! # States
 //!

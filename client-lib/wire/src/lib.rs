@@ -5,6 +5,8 @@
 //! [`status`] are also what `plugind --json` prints: one set of words for sockets, scripts and the library.
 #![forbid(unsafe_code)]
 
+mod bytes;
+pub mod contract;
 pub mod event;
 pub mod framing;
 pub mod manifest;
@@ -15,11 +17,12 @@ mod sentence;
 pub mod status;
 mod version;
 
+pub use bytes::Bytes;
 pub use sentence::sentence;
 pub use version::{Digest, DigestError, VersionId};
 
 /// The protocol that this crate speaks. Two sides with different numbers part with a sentence that names both.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The `schema` number of every JSON document; it changes when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;

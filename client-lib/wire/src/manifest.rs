@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::contract::Contract;
 
 /// What a plugin declares, as `inspect` read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,12 @@ pub struct Manifest {
     /// The contracts that it implements.
     #[serde(default)]
     pub contracts: Vec<String>,
+    /// The same, with functions and types.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub implements: Vec<Contract>,
+    /// How it was built; absent for a raw plugin.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub build: Option<Build>,
     /// The processor the code is for, such as `x86-64`.
     pub machine: String,
     /// The linker's build id, in hexadecimal digits.
@@ -37,6 +44,35 @@ pub struct Manifest {
     pub mapped_bytes: u64,
     /// What breaks separate initialisation, in sentences.
     pub warnings: Vec<String>,
+}
+
+/// How a plugin was built, as far as it tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Build {
+    /// What `rustc -V` says, and the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rustc: Option<String>,
+    /// The target triple.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// `debug` or `release`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// `unwind` or `abort`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panic: Option<String>,
+    /// Processor features that its code may use, beyond those that every processor of the target has.
+    pub features: Vec<String>,
+    /// Where owned values come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocator: Option<String>,
+    /// The release of plugind's SDK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sdk: Option<String>,
+    /// The generation of plugind's boundary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
 }
 
 /// The document of `plugind inspect FILE --json`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Readers, Stage};
 use crate::status::{Mode, Status};
-use crate::{Digest, VersionId};
+use crate::{Bytes, Digest, VersionId};
 
 /// The first line of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,16 @@ pub enum ToEngine {
         /// The version the client runs already, after a reconnect.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         running: Option<Running>,
+        /// The contracts that every version must fit; in the place of those that were told before.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        requires: Vec<Required>,
+    },
+    /// One contract more that every version of a plugin must fit.
+    Require {
+        /// The plugin's name.
+        plugin: String,
+        /// The contract.
+        requires: Required,
     },
     /// Follows a plugin no more.
     Unfollow {
@@ -69,6 +79,9 @@ pub enum ToEngine {
     FollowContract {
         /// The contract's name.
         contract: String,
+        /// The contract: a plugin that implements it must fit it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        requires: Option<Required>,
     },
     /// Asks for one version by number; the answer is a [`Reply::Version`].
     Version {
@@ -115,6 +128,17 @@ pub enum ToEngine {
     },
 }
 
+/// A contract as a program has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Required {
+    /// Its description, as in the note of a plugin that implements it.
+    pub description: Bytes,
+    /// The compiler that built the program.
+    pub rustc: String,
+    /// The program's target.
+    pub target: String,
+}
+
 /// A version that a client has current.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
@@ -146,6 +170,25 @@ pub enum Acknowledged {
     },
 }
 
+/// A version that was turned down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Which.
+    pub version: VersionId,
+    /// The stage that turned it down.
+    pub stage: Stage,
+    /// Why.
+    pub reason: String,
+    /// True if an older version is there, announced or on its way.
+    pub has_older: bool,
+    /// True if it does not fit what this or another program requires.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub misfit: bool,
+    /// The contracts that it says it implements.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub contracts: Vec<String>,
+}
+
 /// What an engine says after its hello.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -158,6 +201,10 @@ pub enum ToClient {
         /// The lane.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lane: Option<String>,
+        /// The newest version, which fitted nobody who was there, and which is examined again, under a new number, for
+        /// this client. Until that is decided older ones are no last word.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reconsidering: Option<u64>,
     },
     /// Plugins that implement a contract, besides those that were named before.
     Implementing {
@@ -171,16 +218,12 @@ pub enum ToClient {
         /// The batch.
         versions: Vec<Announcement>,
     },
-    /// A version of a followed plugin was turned down; what serves goes on serving.
-    Rejected {
+    /// A version was turned down before anybody could open it; what was announced before goes on.
+    Rejected(Rejection),
+    /// What is built is this version again, after one that was turned down.
+    Unchanged {
         /// Which.
         version: VersionId,
-        /// The stage that turned it down.
-        stage: Stage,
-        /// Why.
-        reason: String,
-        /// True if an older version is there, announced or on its way.
-        has_older: bool,
     },
     /// The answer to a request.
     Reply {

@@ -53,6 +53,9 @@ pub(crate) struct Version {
     /// The contracts that it says it implements.
     #[serde(default)]
     pub(crate) contracts: Vec<String>,
+    /// Rejected because it fitted none of the programs that were there.
+    #[serde(default)]
+    pub(crate) misfit: bool,
     /// The part of the image that a loader maps.
     pub(crate) mapped: Mapped,
     /// The image's length when all of it is there.
@@ -147,6 +150,20 @@ impl Plugin {
             .rev()
             .filter(|version| version.progress != Progress::Rejected)
             .find_map(|version| version.shown.lane.as_deref())
+    }
+
+    /// The newest version in a lane, if it fitted none of the programs that were there.
+    pub(crate) fn misfit(&self, lane: Option<&str>) -> Option<&Arc<Version>> {
+        let mut lanes = self.versions.values().rev();
+        let newest_lane = || lanes.find_map(|version| version.shown.lane.as_deref());
+        let newest = self.newest_in(lane.or_else(newest_lane)?)?;
+        newest.misfit.then_some(newest)
+    }
+
+    /// The newest version of a lane, whatever became of it.
+    pub(crate) fn newest_in(&self, lane: &str) -> Option<&Arc<Version>> {
+        let mut versions = self.versions.values().rev();
+        versions.find(|version| version.shown.lane.as_deref() == Some(lane))
     }
 
     /// The newest version, not rejected, that came from an artifact.

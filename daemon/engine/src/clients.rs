@@ -1,6 +1,7 @@
 //! What clients ask, and what they acknowledge.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use plugind_wire::event::{ClientName, Kind, Readers};
 use plugind_wire::message::{
@@ -12,25 +13,38 @@ use plugind_wire::{Digest, VersionId};
 use crate::catalogue::{Client, ClientId, Progress};
 use crate::engine::Loop;
 use crate::events::of_version;
+use crate::expectation::Requirement;
 use crate::lanes;
+use crate::require::requirements;
 use crate::server::{Input, Outbox};
 
 /// The engine's side of one connection.
 pub(crate) struct Session {
-    hello: ClientHello,
+    pub(crate) hello: ClientHello,
     /// The way to the client.
     pub(crate) outbox: Outbox,
     /// By plugin.
     pub(crate) follows: BTreeMap<String, Follow>,
-    /// Contracts whose plugins it follows, with those that it was told of.
-    contracts: BTreeMap<String, BTreeSet<String>>,
+    /// Contracts whose plugins it follows.
+    pub(crate) contracts: BTreeMap<String, FollowedContract>,
     /// True once it asked for events.
     pub(crate) subscribed: bool,
+}
+
+/// A contract whose plugins a client follows.
+#[derive(Debug, Default)]
+pub(crate) struct FollowedContract {
+    /// The plugins that the client was told of.
+    pub(crate) told: BTreeSet<String>,
+    /// What they must fit.
+    pub(crate) requires: Vec<Arc<Requirement>>,
 }
 
 /// A plugin that a client follows.
 #[derive(Debug)]
 pub(crate) struct Follow {
+    /// What every version must fit.
+    pub(crate) requires: Vec<Arc<Requirement>>,
     /// Fixed once it is known.
     pub(crate) lane: Option<String>,
     /// What the client was told last.
@@ -96,7 +110,18 @@ impl Loop {
                 plugin,
                 lane,
                 running,
-            } => self.follow(id, &plugin, lane, running),
+                requires,
+            } => {
+                self.follow(id, &plugin, lane, running, requirements(&requires));
+                self.reconsider(id, &plugin);
+            }
+            ToEngine::Require { plugin, requires } => {
+                let session = self.sessions.get_mut(&id);
+                if let Some(follow) = session.and_then(|s| s.follows.get_mut(&plugin)) {
+                    follow.requires.extend(requirements(&[requires]));
+                }
+                self.reconsider(id, &plugin);
+            }
             ToEngine::Version { request, version } => {
                 self.hand_out(
                     &version,
@@ -112,9 +137,10 @@ impl Loop {
                 }
                 self.catalogue.end_use(id, &plugin);
             }
-            ToEngine::FollowContract { contract } => {
+            ToEngine::FollowContract { contract, requires } => {
                 if let Some(session) = self.sessions.get_mut(&id) {
-                    session.contracts.entry(contract).or_default();
+                    let followed = session.contracts.entry(contract).or_default();
+                    followed.requires = requirements(requires.as_slice());
                 }
                 self.tell_implementing();
             }
@@ -176,6 +202,7 @@ impl Loop {
         plugin: &str,
         lane: Option<String>,
         running: Option<Running>,
+        requires: Vec<Arc<Requirement>>,
     ) {
         let newest_lane = self
             .catalogue
@@ -202,39 +229,23 @@ impl Loop {
                 && known.is_some_and(|version| version.shown.digest == running.digest)
         });
         let follow = Follow {
+            requires,
             lane: lane.clone(),
             announced: running.as_ref().map(|running| running.number),
         };
         session.follows.insert(plugin.to_owned(), follow);
+        let versions = self.catalogue.plugins.get(plugin);
+        let misfit = versions.and_then(|versions| versions.misfit(lane.as_deref()));
         session.outbox.send(ToClient::Following {
             plugin: plugin.to_owned(),
             lane: lane.clone(),
+            reconsidering: misfit.map(|misfit| misfit.shown.version),
         });
         if let Some(lane) = lane {
             self.catalogue
                 .change_use(id, plugin, |used| used.lane = lane);
         }
         self.announce();
-    }
-
-    /// Tells every client that follows a contract of the plugins that implement it and that it does not know yet.
-    pub(crate) fn tell_implementing(&mut self) {
-        for session in self.sessions.values_mut() {
-            for (contract, told) in &mut session.contracts {
-                let plugins = self.catalogue.plugins.iter();
-                let new: Vec<_> = plugins
-                    .filter(|(name, plugin)| !told.contains(*name) && plugin.implements(contract))
-                    .map(|(name, _)| name.clone())
-                    .collect();
-                if !new.is_empty() {
-                    told.extend(new.iter().cloned());
-                    session.outbox.send(ToClient::Implementing {
-                        contract: contract.clone(),
-                        plugins: new,
-                    });
-                }
-            }
-        }
     }
 
     /// Tells every client of the selected versions it follows and has not been told of, each in one message.
@@ -256,6 +267,7 @@ impl Loop {
                     session.outbox.send(ToClient::Following {
                         plugin: name.clone(),
                         lane: follow.lane.clone(),
+                        reconsidering: None,
                     });
                 }
                 let lane = follow.lane.as_deref().unwrap_or_default();

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use plugind_abi::note;
 use plugind_loader::elf::{self, Elf, ElfError};
+use plugind_loader::manifest::{Manifest as Declared, Misfit, ReadError, Unfit, fits_here};
 use plugind_wire::manifest::{Inspection, Manifest};
 use plugind_wire::{Digest, SCHEMA};
 
-use crate::lanes;
+use crate::expectation::{self, Expectation};
 use crate::stage::Staged;
+use crate::{declares, lanes};
 
 /// A version whose declaration fits.
 #[derive(Debug)]
@@ -44,6 +46,16 @@ pub(crate) enum InspectError {
     Type { found: u16 },
     #[error(transparent)]
     Note(#[from] note::NoteError),
+    #[error(transparent)]
+    Notes(#[from] ReadError),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    #[error("{misfit} ({program}, pid {pid}, requires it)")]
+    Misfit {
+        misfit: Misfit,
+        program: String,
+        pid: u32,
+    },
     #[error("its notes name it {first} and {second}; only one crate of a plugin may use register!")]
     TwoNames { first: String, second: String },
     #[error(
@@ -89,8 +101,11 @@ const THIS_TARGET: &str = std::env::consts::ARCH;
 /// `ET_DYN` of the ELF header.
 const SHARED_OBJECT: u16 = 3;
 
-/// Decides about a staged version.
-pub(crate) fn inspect(staged: Staged) -> Result<Inspected, Box<(Staged, InspectError)>> {
+/// Decides about a staged version, for the programs that use its plugin.
+pub(crate) fn inspect(
+    staged: Staged,
+    expected: &[Expectation],
+) -> Result<Inspected, Box<(Staged, InspectError)>> {
     let started = Instant::now();
     let elf = match &staged.elf {
         Ok(elf) => elf,
@@ -99,8 +114,7 @@ pub(crate) fn inspect(staged: Staged) -> Result<Inspected, Box<(Staged, InspectE
             return Err(Box::new((staged, error)));
         }
     };
-    let decided = fits(elf).and_then(|()| manifest(elf, || staged.version.plugin.clone()));
-    match decided {
+    match decide(elf, &staged.version.plugin, expected) {
         Ok(manifest) => Ok(Inspected {
             staged,
             manifest,
@@ -108,6 +122,16 @@ pub(crate) fn inspect(staged: Staged) -> Result<Inspected, Box<(Staged, InspectE
         }),
         Err(error) => Err(Box::new((staged, error))),
     }
+}
+
+fn decide(elf: &Elf, plugin: &str, expected: &[Expectation]) -> Result<Manifest, InspectError> {
+    fits_header(elf)?;
+    let declared = read_notes(elf)?;
+    fits_process(declared.as_ref())?;
+    let mut manifest = manifest(elf, declared.as_ref(), || plugin.to_owned())?;
+    let across = expectation::check(&declared.unwrap_or_default(), expected)?;
+    manifest.warnings.extend(across);
+    Ok(manifest)
 }
 
 /// The document of `plugind inspect`: what would be decided about a file.
@@ -133,10 +157,7 @@ pub fn inspect_file(path: &Path) -> io::Result<Inspection> {
     let read = elf::read(&bytes);
     let (manifest, rejected) = match &read {
         Err(error) => (None, Some(InspectError::Elf(error.clone()))),
-        Ok(elf) => match manifest(elf, stem) {
-            Ok(manifest) => (Some(manifest), fits(elf).err()),
-            Err(error) => (None, Some(fits(elf).err().unwrap_or(error))),
-        },
+        Ok(elf) => look(elf, stem),
     };
     Ok(Inspection {
         schema: SCHEMA,
@@ -148,8 +169,31 @@ pub fn inspect_file(path: &Path) -> io::Result<Inspection> {
     })
 }
 
+/// What can be read of a file, and the first reason why it would be turned down.
+fn look(elf: &Elf, stem: impl FnOnce() -> String) -> (Option<Manifest>, Option<InspectError>) {
+    let header = fits_header(elf).err();
+    let declared = match read_notes(elf) {
+        Ok(declared) => declared,
+        Err(error) => return (None, header.or(Some(error))),
+    };
+    let process = fits_process(declared.as_ref()).err();
+    match manifest(elf, declared.as_ref(), stem) {
+        Ok(manifest) => (Some(manifest), header.or(process)),
+        Err(error) => (None, header.or(Some(error))),
+    }
+}
+
+/// Whether what it declares can work in a process like this.
+fn fits_process(declared: Option<&Declared>) -> Result<(), InspectError> {
+    declared.map_or(Ok(()), |declared| Ok(fits_here(&declared.identity)?))
+}
+
+fn read_notes(elf: &Elf) -> Result<Option<Declared>, InspectError> {
+    Ok(Declared::read(&elf.notes, elf.little_endian)?)
+}
+
 /// Whether this machine could run it.
-fn fits(elf: &Elf) -> Result<(), InspectError> {
+fn fits_header(elf: &Elf) -> Result<(), InspectError> {
     if (elf.class, elf.little_endian, elf.machine) != THIS {
         return Err(InspectError::Machine {
             found: describe(elf.class, elf.little_endian, &elf.machine_name()),
@@ -199,15 +243,15 @@ pub(crate) fn declared(elf: &Elf) -> Result<Option<note::Declared<'_>>, InspectE
     }
 }
 
-/// The contracts in the notes.
-fn contracts(elf: &Elf) -> Result<Vec<String>, InspectError> {
-    let notes = elf
-        .notes
-        .iter()
-        .filter(|note| note.kind == note::IMPLEMENTS);
-    notes
-        .map(|note| Ok(note::read_contract(&note.desc, elf.little_endian)?.to_owned()))
-        .collect()
+/// The names of the contracts that it says it implements, as far as they can be read.
+pub(crate) fn contract_names(elf: &Elf) -> Vec<String> {
+    let notes = elf.notes.iter();
+    let contracts = notes.filter(|note| note.kind == note::IMPLEMENTS);
+    let names = contracts.filter_map(|note| {
+        let name = note::texts(&note.desc, elf.little_endian, [note::CONTRACT]);
+        Some(name.ok()?[0]?.to_owned())
+    });
+    names.collect()
 }
 
 /// The characters of a semantic version, which begins with a number.
@@ -236,17 +280,26 @@ fn is_name(name: &str) -> bool {
             .any(|c| c == '/' || c == '\\' || c == '@' || c.is_control())
 }
 
-fn manifest(elf: &Elf, stem: impl FnOnce() -> String) -> Result<Manifest, InspectError> {
-    let declared = declared(elf)?;
-    let plugin = match declared {
+fn manifest(
+    elf: &Elf,
+    declared: Option<&Declared>,
+    stem: impl FnOnce() -> String,
+) -> Result<Manifest, InspectError> {
+    let named = self::declared(elf)?;
+    let plugin = match named {
         Some(declared) => declared.plugin.to_owned(),
         None => file_name(stem())?,
     };
+    let contracts = declared
+        .map_or(&[][..], |declared| &declared.contracts)
+        .iter();
     Ok(Manifest {
         plugin,
-        semver: declared.map(|declared| declared.semver.to_owned()),
+        semver: named.map(|declared| declared.semver.to_owned()),
         raw: declared.is_none(),
-        contracts: contracts(elf)?,
+        contracts: contracts.clone().map(|c| c.name.clone()).collect(),
+        implements: contracts.map(declares::contract).collect(),
+        build: declared.map(|declared| declares::build(&declared.identity)),
         machine: elf.machine_name(),
         build_id: elf.build_id.clone(),
         soname: elf.soname.clone(),
@@ -258,25 +311,6 @@ fn manifest(elf: &Elf, stem: impl FnOnce() -> String) -> Result<Manifest, Inspec
             .map(|export| export.name.clone())
             .collect(),
         mapped_bytes: elf.mapped_bytes,
-        warnings: warnings(elf),
+        warnings: declares::warnings(elf, declared),
     })
-}
-
-/// What breaks the promise that every version is initialised on its own.
-fn warnings(elf: &Elf) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if elf.unique_symbols {
-        warnings.push(
-            "it has GNU_UNIQUE symbols, which all versions share; build it with -fno-gnu-unique"
-                .to_owned(),
-        );
-    }
-    if elf.static_tls {
-        warnings.push(
-            "it uses initial-exec thread-local storage, of which a process has room for a handful of versions; \
-             leave out allocators of its own such as jemalloc, or build with -ftls-model=global-dynamic"
-                .to_owned(),
-        );
-    }
-    warnings
 }

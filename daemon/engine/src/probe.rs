@@ -33,7 +33,7 @@ use crate::quarantine::{Kept, Quarantine, Record};
 
 use self::child::{Ending, Setting};
 use self::failure::{Verdict, judge};
-use self::message::{Generation, Identity, Order};
+use self::message::{Generation, Order};
 
 pub(crate) use self::failure::Failure;
 
@@ -206,7 +206,6 @@ impl Prober {
             parent: std::process::id(),
             image: inspected.staged.image.clone(),
             mapped: inspected.staged.mapped,
-            expected: Identity::declared(&inspected.manifest),
             confinement: self.options.confinement,
             // One more than the deadline allows one thread: it counts only where nobody is left to keep that.
             processor_seconds: self.options.timeout.as_secs().saturating_add(1),

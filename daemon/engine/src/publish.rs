@@ -4,17 +4,18 @@ use std::fs;
 
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
-use plugind_wire::message::{Failure, Reply, ToClient};
+use plugind_wire::message::{Failure, Reply};
 use plugind_wire::probe::Probe;
 use plugind_wire::sentence;
 use plugind_wire::status::Outcome;
 
 use crate::catalogue::Progress;
-use crate::clients::{Session, Waiter};
+use crate::clients::Waiter;
 use crate::engine::Loop;
 use crate::events::of_probed;
 use crate::probe::{Failed, Probed, Tried};
 use crate::versions::timings;
+use crate::workers::Rejected;
 
 impl Loop {
     /// Announces everything that left the probe, to each client in one message.
@@ -137,21 +138,36 @@ impl Loop {
             version.shown.level = failure.level;
             version.shown.timings_us = timings;
         });
-        self.turn_down(&id, Stage::Probe, &failure.reason, failure.output);
+        let rejected = Rejected {
+            version: id,
+            stage: Stage::Probe,
+            reason: failure.reason,
+            misfit: false,
+            contracts: inspected.manifest.contracts,
+        };
+        self.turn_down(rejected, failure.output);
     }
 
     /// Turns a version down.
-    pub(crate) fn reject(&mut self, id: &VersionId, stage: Stage, reason: &str) {
-        self.turn_down(id, stage, reason, None);
+    pub(crate) fn reject(&mut self, rejected: Rejected) {
+        self.turn_down(rejected, None);
     }
 
     /// Its image goes, its record stays.
-    fn turn_down(&mut self, id: &VersionId, stage: Stage, reason: &str, output: Option<String>) {
+    fn turn_down(&mut self, rejected: Rejected, output: Option<String>) {
+        let Rejected {
+            version: ref id,
+            stage,
+            ref reason,
+            misfit,
+            ..
+        } = rejected;
         self.catalogue.change(id, |version| {
             version.progress = Progress::Rejected;
+            version.misfit = misfit;
             version.shown.outcome = Outcome::Rejected;
             version.shown.stage = Some(stage);
-            version.shown.reason = Some(reason.to_owned());
+            version.shown.reason = Some(reason.clone());
         });
         self.keep(id);
         self.replace_rejected(id);
@@ -173,7 +189,10 @@ impl Loop {
         for waiter in self.waiting.remove(id).unwrap_or_default() {
             self.fail(waiter, Failure::Rejected, &sentence);
         }
-        self.tell_rejected(id, stage, &why);
+        self.tell_rejected(Rejected {
+            reason: why,
+            ..rejected
+        });
         // The version before it may be one that nobody has been offered yet.
         self.announce();
     }
@@ -188,29 +207,6 @@ impl Loop {
         self.catalogue.remove(&old);
         if let Err(error) = self.state.forget(&old, &digest) {
             tracing::warn!(%error, version = %old, "the record of a rejected version stays");
-        }
-    }
-
-    /// Tells the clients that follow the plugin where it came from.
-    fn tell_rejected(&self, id: &VersionId, stage: Stage, reason: &str) {
-        let plugin = self.catalogue.plugins.get(&id.plugin);
-        let version = plugin.and_then(|plugin| Some((plugin, plugin.version(id.number)?)));
-        let Some((plugin, Some(lane))) =
-            version.map(|(plugin, version)| (plugin, version.shown.lane.as_deref()))
-        else {
-            return;
-        };
-        let follows = |session: &&Session| {
-            let follow = session.follows.get(&id.plugin);
-            follow.is_some_and(|follow| follow.lane.as_deref().is_none_or(|own| own == lane))
-        };
-        for session in self.sessions.values().filter(follows) {
-            session.outbox.send(ToClient::Rejected {
-                version: id.clone(),
-                stage,
-                reason: reason.to_owned(),
-                has_older: plugin.selected(lane).is_some(),
-            });
         }
     }
 

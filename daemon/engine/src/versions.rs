@@ -73,9 +73,7 @@ impl Loop {
             Finished::Inspected(inspected) => self.defer(*inspected),
             Finished::Probed(probed) => self.ready.push(*probed),
             Finished::Failed(failed) => self.fail_probe(*failed),
-            Finished::Rejected(rejected) => {
-                self.reject(&rejected.version, rejected.stage, &rejected.reason);
-            }
+            Finished::Rejected(rejected) => self.reject(*rejected),
         }
     }
 
@@ -157,6 +155,7 @@ impl Loop {
             && newest.is_sound()
         {
             let (event, id) = (of_version(Kind::Unchanged, newest), newest.id());
+            self.tell_unchanged(&id);
             self.mend(&id, copied);
             // A copy that was made only to be sure is no news.
             if !self.was_confirming(path) {
@@ -233,6 +232,7 @@ impl Loop {
             progress: Progress::OnItsWay,
             needed: BTreeMap::new(),
             contracts: Vec::new(),
+            misfit: false,
             mapped: staged.mapped,
             size: staged.size,
             shown: status::Version {
@@ -257,7 +257,9 @@ impl Loop {
             },
         });
         let probe = !raw || self.is_wanted(&staged.version);
+        let expected = self.expectations(&staged.version.plugin);
         self.workers.examine(Examination::Staged {
+            expected,
             staged: Box::new(staged),
             probe,
             store: self.state.store(),
@@ -317,7 +319,8 @@ impl Loop {
         };
         self.catalogue
             .change(id, |version| version.progress = Progress::OnItsWay);
-        self.workers.examine(Examination::Known(known));
+        let expected = self.expectations(&id.plugin);
+        self.workers.examine(Examination::Known(known, expected));
     }
 }
 

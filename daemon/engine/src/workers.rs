@@ -15,7 +15,8 @@ use plugind_wire::status::Mode;
 use plugind_wire::{VersionId, sentence};
 
 use crate::buffers::Buffers;
-use crate::inspect::{Inspected, inspect};
+use crate::expectation::Expectation;
+use crate::inspect::{InspectError, Inspected, contract_names, inspect};
 use crate::needed;
 use crate::options::ProbeOptions;
 use crate::probe::{Failed, Probed, Prober};
@@ -47,9 +48,11 @@ pub(crate) enum Examination {
         probe: bool,
         /// The store.
         store: PathBuf,
+        /// What connected programs require of the plugin.
+        expected: Vec<Expectation>,
     },
     /// One whose examination stopped at the probe; it goes through all of it.
-    Known(Known),
+    Known(Known, Vec<Expectation>),
 }
 
 /// Where a copy came from.
@@ -95,6 +98,10 @@ pub(crate) struct Rejected {
     pub(crate) stage: Stage,
     /// Why.
     pub(crate) reason: String,
+    /// It fits none of the programs that require something of it.
+    pub(crate) misfit: bool,
+    /// The contracts that it says it implements.
+    pub(crate) contracts: Vec<String>,
 }
 
 /// The threads and what waits for them. What is copied next does not wait for an examination, nor either for a rest.
@@ -269,13 +276,15 @@ fn run(examination: Examination, prober: &Prober) -> Finished {
             staged,
             probe,
             store,
+            expected,
         } => {
             let version = staged.version.clone();
             guarded(version, || {
-                examine(link_needed(*staged, &store)?, prober, probe)
+                let staged = link_needed(*staged, &store)?;
+                examine(staged, &expected, prober, probe)
             })
         }
-        Examination::Known(known) => {
+        Examination::Known(known, expected) => {
             let version = known.version.clone();
             guarded(version.clone(), || {
                 let revived = revive(known).map_err(|error| {
@@ -284,9 +293,11 @@ fn run(examination: Examination, prober: &Prober) -> Finished {
                         version,
                         stage,
                         reason,
+                        misfit: false,
+                        contracts: Vec::new(),
                     })
                 })?;
-                examine(revived, prober, true)
+                examine(revived, &expected, prober, true)
             })
         }
     }
@@ -301,6 +312,8 @@ fn guarded(version: VersionId, examine: impl FnOnce() -> Examined) -> Finished {
                 version,
                 stage: Stage::Inspect,
                 reason: "plugind panicked over it; please report this, with the file".to_owned(),
+                misfit: false,
+                contracts: Vec::new(),
             }))
         })
         .unwrap_or_else(Finished::Rejected)
@@ -309,18 +322,19 @@ fn guarded(version: VersionId, examine: impl FnOnce() -> Examined) -> Finished {
 fn link_needed(mut staged: Staged, store: &Path) -> Result<Staged, Box<Rejected>> {
     if let (Ok(elf), Some(dir)) = (&staged.elf, staged.image.parent()) {
         staged.needed = needed::link(elf, &staged.artifact, dir, &staged.own, store)
-            .map_err(|error| reject(&staged, Stage::Stage, &error))?;
+            .map_err(|error| reject(&staged, Stage::Stage, &error, false))?;
     }
     Ok(staged)
 }
 
 /// Without `probe` it ends before the probe, as far as that knows nothing of it.
-fn examine(staged: Staged, prober: &Prober, probe: bool) -> Examined {
-    let inspected = match inspect(staged) {
+fn examine(staged: Staged, expected: &[Expectation], prober: &Prober, probe: bool) -> Examined {
+    let inspected = match inspect(staged, expected) {
         Ok(inspected) => inspected,
         Err(rejected) => {
             let (staged, error) = *rejected;
-            return Err(reject(&staged, Stage::Inspect, &error));
+            let misfit = matches!(error, InspectError::Misfit { .. });
+            return Err(reject(&staged, Stage::Inspect, &error, misfit));
         }
     };
     if !probe {
@@ -335,10 +349,17 @@ fn examine(staged: Staged, prober: &Prober, probe: bool) -> Examined {
     })
 }
 
-fn reject(staged: &Staged, stage: Stage, error: &dyn std::error::Error) -> Box<Rejected> {
+fn reject(
+    staged: &Staged,
+    stage: Stage,
+    error: &dyn std::error::Error,
+    misfit: bool,
+) -> Box<Rejected> {
     Box::new(Rejected {
         version: staged.version.clone(),
         stage,
         reason: sentence(error),
+        misfit,
+        contracts: staged.elf.as_ref().map(contract_names).unwrap_or_default(),
     })
 }

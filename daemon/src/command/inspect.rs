@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use plugind_wire::manifest::{Inspection, Manifest};
+use plugind_wire::manifest::{Build, Inspection, Manifest};
 
 use super::{print, print_json};
 use crate::cli::Inspect;
@@ -29,30 +29,73 @@ fn page(inspection: &Inspection) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(page, "{name:<12} {value}");
     };
-    line("file", &inspection.file.display().to_string());
-    if let Some(manifest) = &inspection.manifest {
+    let manifest = inspection.manifest.as_ref();
+    if let Some(manifest) = manifest {
         let semver = manifest
             .semver
             .as_deref()
             .unwrap_or("(raw: no plugind note)");
         line("plugin", &format!("{} {semver}", manifest.plugin));
     }
+    line("file", &inspection.file.display().to_string());
     line("digest", &inspection.digest.short());
-    let mapped = inspection.manifest.as_ref().map_or_else(String::new, |m| {
+    let mapped = manifest.map_or_else(String::new, |m| {
         format!(", {} of them mapped", bytes(m.mapped_bytes))
     });
     line("size", &format!("{}{mapped}", bytes(inspection.size)));
-    if let Some(manifest) = &inspection.manifest {
-        declared(manifest, &mut line);
+    if let Some(build) = manifest.and_then(|manifest| manifest.build.as_ref()) {
+        built(build, &mut line);
+    }
+    if let Some(manifest) = manifest {
+        image(manifest, &mut line);
+        for warning in &manifest.warnings {
+            line("warning", warning);
+        }
     }
     if let Some(reason) = &inspection.rejected {
         line("rejected", reason);
     }
+    for contract in manifest.iter().flat_map(|manifest| &manifest.implements) {
+        super::contract::show(contract, &mut page);
+    }
     page
 }
 
-fn declared(manifest: &Manifest, line: &mut impl FnMut(&str, &str)) {
-    for contract in &manifest.contracts {
+fn built(build: &Build, line: &mut impl FnMut(&str, &str)) {
+    let rustc = build
+        .rustc
+        .as_deref()
+        .and_then(|r| r.split(" commit ").next());
+    let by = [rustc, build.target.as_deref()];
+    let by: Vec<_> = by.into_iter().flatten().collect();
+    if !by.is_empty() {
+        line("built by", &by.join(" for "));
+    }
+    let profile = build.profile.clone();
+    let panic = build.panic.as_ref().map(|panic| format!("panics {panic}"));
+    let allocator = build.allocator.as_ref();
+    let allocator = allocator.map(|allocator| format!("allocator {allocator}"));
+    let how: Vec<_> = [profile, panic, allocator].into_iter().flatten().collect();
+    if !how.is_empty() {
+        line("profile", &how.join(", "));
+    }
+    if !build.features.is_empty() {
+        line("processor", &build.features.join(", "));
+    }
+    if let Some(sdk) = &build.sdk {
+        let generation = build.generation;
+        let generation = generation.map_or_else(String::new, |g| format!(", generation {g}"));
+        line("sdk", &format!("plugind {sdk}{generation}"));
+    }
+}
+
+fn image(manifest: &Manifest, line: &mut impl FnMut(&str, &str)) {
+    // What cannot be described is named.
+    for contract in manifest
+        .contracts
+        .iter()
+        .filter(|_| manifest.implements.is_empty())
+    {
         line("implements", contract);
     }
     line("machine", &manifest.machine);
@@ -62,17 +105,14 @@ fn declared(manifest: &Manifest, line: &mut impl FnMut(&str, &str)) {
     if let Some(soname) = &manifest.soname {
         line("soname", soname);
     }
-    for needed in &manifest.needed {
-        line("needs", needed);
+    if !manifest.needed.is_empty() {
+        line("needs", &manifest.needed.join(", "));
     }
     for path in &manifest.search_paths {
         line("looks in", path);
     }
     for export in &manifest.exports {
         line("exports", export);
-    }
-    for warning in &manifest.warnings {
-        line("warning", warning);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod call;
+mod contract;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod retry;

@@ -95,7 +95,7 @@ impl<'a, H: FileHeader> Image<'a, H> {
         })
     }
 
-    pub(super) fn read(&self) -> Answer<Elf> {
+    pub(super) fn read(&self, tables: Tables) -> Answer<Elf> {
         let mut budget = Budget((self.bytes.len() as u64).saturating_mul(BUDGET_FACTOR));
         let mut elf = Elf {
             class: if self.header.is_type_64() { 64 } else { 32 },
@@ -104,6 +104,10 @@ impl<'a, H: FileHeader> Image<'a, H> {
             file_type: self.header.e_type(self.endian).0,
             ..Elf::default()
         };
+        if tables == Tables::Notes {
+            self.read_notes(&mut elf, &mut budget)?;
+            return Ok(elf);
+        }
         for segment in self.loaded() {
             let size = segment.p_filesz(self.endian).into();
             elf.mapped_bytes = elf.mapped_bytes.saturating_add(size);
@@ -152,12 +156,11 @@ impl<'a, H: FileHeader> Image<'a, H> {
         // Entry 0 is reserved and says nothing.
         for symbol in symbols.0.iter().skip(1) {
             let bind = symbol.st_bind();
+            // As for the loader the binding alone decides, whatever OS ABI the header names.
             let (weak, unique) = (bind == elf::STB_WEAK, bind == elf::STB_GNU_UNIQUE);
             let visibility = symbol.st_visibility();
             let visible = visibility == elf::STV_DEFAULT || visibility == elf::STV_PROTECTED;
             let defined = !symbol.is_undefined(self.endian);
-            // As for the loader the binding alone decides, whatever OS ABI the header names.
-            elf.unique_symbols |= unique && defined;
             if !(weak || unique || bind == elf::STB_GLOBAL) || (defined && !visible) {
                 continue;
             }
@@ -181,6 +184,9 @@ impl<'a, H: FileHeader> Image<'a, H> {
                     _ => ExportKind::Other,
                 };
                 let name = lossy(name);
+                if unique {
+                    elf.unique_symbols.push(name.clone());
+                }
                 elf.exports.push(Export { name, kind });
             }
         }

@@ -118,7 +118,7 @@ fn tells_what_a_shared_object_declares() {
         }]
     );
     assert!(elf.mapped_bytes > 0 && elf.mapped_bytes <= LIBRARY.len() as u64);
-    assert!(!elf.unique_symbols);
+    assert_eq!(elf.unique_symbols, [""; 0]);
 }
 
 #[test]

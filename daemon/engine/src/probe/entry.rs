@@ -14,7 +14,7 @@ use plugind_wire::sentence;
 use rustix::process::{DumpableBehavior, Resource, Signal};
 
 use super::confine;
-use super::message::{ARGUMENT, Generation, Identity, Order, Said};
+use super::message::{ARGUMENT, Generation, Order, Said};
 
 /// A longer reason is cut.
 const REASON: usize = 4096;
@@ -91,24 +91,24 @@ fn attempt(order: &Order, socket: &UnixStream) -> io::Result<Said> {
         Path::new(&order.image),
         order.mapped.bytes,
         order.mapped.digest.as_bytes(),
+        // What programs require was compared when it was inspected.
+        &[],
     ) {
         Ok(image) => image,
         Err(error) => {
             let phase = match error {
                 OpenError::Register { .. } => Phase::Registrations,
-                OpenError::Check { .. } | OpenError::Load { .. } => Phase::Open,
+                _ => Phase::Open,
             };
             return Ok(failed(phase, sentence(&error)));
         }
     };
     say(socket, &Said::Opened)?;
-    let registered = image.registrations().map(Identity::registered);
-    Ok(
-        match Identity::contradiction(order.expected.as_ref(), registered.as_ref()) {
-            Some(reason) => failed(Phase::Registrations, reason),
-            None => Said::Passed,
-        },
-    )
+    Ok(match image.contradiction() {
+        Ok(None) => Said::Passed,
+        Ok(Some(contradiction)) => failed(Phase::Registrations, contradiction.to_string()),
+        Err(error) => failed(Phase::Registrations, sentence(&error)),
+    })
 }
 
 fn failed(phase: Phase, mut reason: String) -> Said {

@@ -53,7 +53,7 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
             return Ok(trial);
         }
     };
-    let inspected = match inspect(staged) {
+    let inspected = match inspect(staged, &[]) {
         Ok(inspected) => inspected,
         Err(rejected) => {
             let (_, error) = *rejected;

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 
 use plugind_abi::registration::ABI;
-use plugind_loader::Registrations;
-use plugind_wire::manifest::Manifest;
 use plugind_wire::message::Mapped;
 use plugind_wire::probe::{Confinement, Level, Phase};
 use serde::{Deserialize, Serialize};
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const ARGUMENT: &str = "--plugind-probe";
 
 /// Of these messages; it changes with their meaning.
-const MESSAGES: u32 = 1;
+const MESSAGES: u32 = 2;
 
 /// What two programs must have in common for one to try plugins for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,77 +40,10 @@ pub(crate) struct Order {
     pub(crate) image: PathBuf,
     /// What of it is mapped.
     pub(crate) mapped: Mapped,
-    /// What it is to register; nothing for a raw plugin.
-    pub(crate) expected: Option<Identity>,
     /// What it is kept from.
     pub(crate) confinement: Confinement,
     /// How many seconds of processor time it has.
     pub(crate) processor_seconds: u64,
-}
-
-/// What a plugin says it is, once in its notes and once in its registrations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    plugin: String,
-    semver: String,
-    /// Sorted.
-    contracts: Vec<String>,
-}
-
-impl Identity {
-    /// By its notes; `None` for a raw plugin.
-    pub(crate) fn declared(manifest: &Manifest) -> Option<Self> {
-        let mut contracts = manifest.contracts.clone();
-        contracts.sort_unstable();
-        Some(Self {
-            plugin: manifest.plugin.clone(),
-            semver: manifest.semver.clone()?,
-            contracts,
-        })
-    }
-
-    /// By its registrations.
-    pub(crate) fn registered(registrations: &Registrations) -> Self {
-        Self {
-            plugin: registrations.plugin().to_owned(),
-            semver: registrations.semver().to_owned(),
-            contracts: registrations.contracts().map(str::to_owned).collect(),
-        }
-    }
-
-    /// How the two contradict each other.
-    pub(crate) fn contradiction(
-        declared: Option<&Self>,
-        registered: Option<&Self>,
-    ) -> Option<String> {
-        let (declares, registers) = match (declared, registered) {
-            (None, None) => return None,
-            // One in another language may leave it at exported functions.
-            (Some(declared), None) if declared.contracts.is_empty() => return None,
-            (Some(declared), Some(registered)) => declared.difference(registered)?,
-            (Some(declared), None) => (declared.name(), "nothing".to_owned()),
-            (None, Some(registered)) => ("nothing".to_owned(), registered.name()),
-        };
-        Some(format!(
-            "its notes declare {declares} and its constructors register {registers}; build it anew, with one plugind \
-             release for all its crates"
-        ))
-    }
-
-    fn name(&self) -> String {
-        format!("{} {}", self.plugin, self.semver)
-    }
-
-    fn difference(&self, other: &Self) -> Option<(String, String)> {
-        if self.name() != other.name() {
-            return Some((self.name(), other.name()));
-        }
-        let list = |contracts: &[String]| match contracts {
-            [] => "no contract".to_owned(),
-            contracts => contracts.join(", "),
-        };
-        (self.contracts != other.contracts).then(|| (list(&self.contracts), list(&other.contracts)))
-    }
 }
 
 /// What a probe says, a line each.
@@ -156,50 +87,10 @@ pub(crate) const FORBIDDEN: (&str, &str) = ("{\"said\":\"forbidden\",\"call\":",
 mod tests {
     use super::*;
 
-    fn identity(plugin: &str, contracts: &[&str]) -> Identity {
-        Identity {
-            plugin: plugin.to_owned(),
-            semver: "1.0.0".to_owned(),
-            contracts: contracts.iter().map(ToString::to_string).collect(),
-        }
-    }
-
     #[test]
     fn what_a_signal_handler_writes_can_be_read() {
         let (before, after) = FORBIDDEN;
         let read: Said = serde_json::from_str(&format!("{before}41{after}")).unwrap();
         assert_eq!(read, Said::Forbidden { call: 41 });
-    }
-
-    #[test]
-    fn a_contradiction_names_both_sides() {
-        let (a, b) = (identity("a", &["Game"]), identity("b", &["Game"]));
-        let sentence = |declared: Option<&Identity>, registered: Option<&Identity>| {
-            Identity::contradiction(declared, registered).unwrap_or_default()
-        };
-        assert_eq!(sentence(Some(&a), Some(&a)), "");
-        assert_eq!(sentence(None, None), "");
-        assert_eq!(sentence(Some(&identity("a", &[])), None), "");
-        let told = [
-            (
-                sentence(Some(&a), Some(&b)),
-                "declare a 1.0.0 and its constructors register b 1.0.0",
-            ),
-            (
-                sentence(Some(&a), None),
-                "declare a 1.0.0 and its constructors register nothing",
-            ),
-            (
-                sentence(None, Some(&b)),
-                "declare nothing and its constructors register b 1.0.0",
-            ),
-            (
-                sentence(Some(&a), Some(&identity("a", &[]))),
-                "declare Game and its constructors register no contract",
-            ),
-        ];
-        for (sentence, words) in told {
-            assert!(sentence.contains(words), "{sentence}");
-        }
     }
 }
