@@ -132,7 +132,12 @@ fn swapped(events: &Receiver<ClientEvent>, number: u64) {
     loop {
         match events.recv_timeout(DEADLINE) {
             Ok(ClientEvent::Swapped { version }) if version.number == number => return,
-            Ok(ClientEvent::Refused { version, reason }) => panic!("{version}: {reason}"),
+            Ok(
+                ClientEvent::Refused { version, reason }
+                | ClientEvent::Rejected {
+                    version, reason, ..
+                },
+            ) => panic!("{version}: {reason}"),
             Ok(_) => {}
             Err(error) => panic!("v{number} is not swapped in: {error}"),
         }

@@ -131,7 +131,10 @@ fn swapped(events: &Receiver<ClientEvent>, number: u64) {
             ClientEvent::Swapped { version } if version.number == number => {
                 missing.retain(|name| *name != version.plugin);
             }
-            ClientEvent::Refused { version, reason } => panic!("{version}: {reason}"),
+            ClientEvent::Refused { version, reason }
+            | ClientEvent::Rejected {
+                version, reason, ..
+            } => panic!("{version}: {reason}"),
             _ => {}
         }
     }

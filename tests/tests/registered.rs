@@ -45,7 +45,11 @@ fn refused(package: &str, bad: &str, words: &[&str]) -> String {
     put("bad", bad);
     let reason = loop {
         match events.recv_timeout(DEADLINE).expect("it is refused") {
-            ClientEvent::Refused { version, reason } => {
+            // By the program, or by inspect, which reads the notes.
+            ClientEvent::Refused { version, reason }
+            | ClientEvent::Rejected {
+                version, reason, ..
+            } => {
                 assert_eq!(version.to_string(), format!("{package} v2"));
                 break reason;
             }

@@ -75,7 +75,9 @@ fn requests_see_one_version_each_and_a_version_that_does_not_fit_is_refused() {
     );
     troupe.build();
     let refused = until("the refusal", || match events.try_recv() {
-        Ok(ClientEvent::Refused { version, reason }) => Some((version, reason)),
+        Ok(ClientEvent::Rejected {
+            version, reason, ..
+        }) => Some((version, reason)),
         _ => None,
     });
     assert_eq!(refused.0, version(3));

@@ -266,7 +266,10 @@ fn after_drained_no_reader_returns_an_older_answer() {
                             break;
                         }
                     }
-                    ClientEvent::Refused { version, reason } => panic!("{version}: {reason}"),
+                    ClientEvent::Refused { version, reason }
+                    | ClientEvent::Rejected {
+                        version, reason, ..
+                    } => panic!("{version}: {reason}"),
                     _ => {}
                 }
             }

@@ -8,12 +8,12 @@ use plugind_wire::message::{ClientHello, EngineHello, ToClient, ToEngine};
 const ROUNDS: usize = 20_000;
 
 const LINES: [&str; 8] = [
-    r#"{"protocol":3,"release":"0.1.0","pid":7,"program":"game","executable":"/t/debug/game","opens":true}"#,
-    r#"{"protocol":3,"release":"0.1.0","pid":7,"mode":"daemon","folder":"/t","state":"ab"}"#,
+    r#"{"protocol":4,"release":"0.1.0","pid":7,"program":"game","executable":"/t/debug/game","opens":true}"#,
+    r#"{"protocol":4,"release":"0.1.0","pid":7,"mode":"daemon","folder":"/t","state":"ab"}"#,
     r#"{"type":"follow","plugin":"p","lane":"debug","running":{"state":"ab","number":3,"digest":"0000000000000000000000000000000000000000000000000000000000000000"},"requires":[{"description":"0200000003","rustc":"rustc 1","target":"x"}]}"#,
     r#"{"type":"require","plugin":"p","requires":{"description":"","rustc":"","target":""}}"#,
     r#"{"type":"follow_contract","contract":"Game","requires":{"description":"00ff","rustc":"","target":""}}"#,
-    r#"{"type":"rejected","version":{"plugin":"p","number":2},"reason":"it does not fit","misfit":true,"contracts":["Game"]}"#,
+    r#"{"type":"rejected","version":{"plugin":"p","number":2},"stage":"inspect","reason":"it does not fit","has_older":true,"misfit":true,"contracts":["Game"]}"#,
     r#"{"type":"following","plugin":"p","lane":"debug","reconsidering":4}"#,
     r#"{"type":"reply","request":1,"reply":{"result":"failed","failure":"rejected","reason":"no"}}"#,
 ];
