@@ -38,6 +38,9 @@ fn what_versions_would_share_is_told_by_name() {
     ended(home.plugind(["call", "shares", "answer"])).expect(0, &[]);
 }
 
+/// What somebody does to an image, and what is said then.
+type Change<'a> = (&'a dyn Fn(&Path), &'a [&'a str]);
+
 #[test]
 fn only_what_was_staged_is_opened() {
     let home = Home::new();
@@ -86,7 +89,7 @@ fn only_what_was_staged_is_opened() {
         std::os::unix::fs::symlink(&other, image).expect("a link");
     };
     let given_away = |image: &Path| chown(image, Some(65534), None).expect("we are root");
-    let mut changes: Vec<(&dyn Fn(&Path), &[&str])> = vec![
+    let mut changes: Vec<Change<'_>> = vec![
         (&swapped, &["content changed after it was staged"]),
         (&writable, &["mode 0600", "must be read-only"]),
         (&linked, &["the image cannot be read"]),

@@ -13,7 +13,7 @@ use crate::contract::Implementation;
 use crate::log::Attach;
 
 /// The version of these types. A reader looks at [`Registry::abi`] before it looks at anything else.
-pub const ABI: u32 = 5;
+pub const ABI: u32 = 6;
 
 /// The name of the one function that a plugin exports for plugind.
 pub const ENTRY: &CStr = c"plugind_registry";
