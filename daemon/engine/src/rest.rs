@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use plugind_wire::VersionId;
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tempfile::TempDir;
 
 use crate::buffers::{Buffer, Buffers};
@@ -20,6 +22,8 @@ use crate::workers::Finished;
 
 /// How long memory is kept after its last use.
 const KEPT: Duration = Duration::from_secs(20);
+/// How much it stands back behind the other threads, as `nice(1)` counts it. Linux counts it for each thread.
+const NICE: i32 = 10;
 /// Between two pieces the engine's end is noticed, and whoever removes the file gets a turn.
 const PIECE: usize = 256 << 10;
 
@@ -141,6 +145,8 @@ fn work(
     buffers: &Buffers,
     ending: &AtomicBool,
 ) {
+    // What leads to new code goes first where processors are few. Where that is forbidden it shares them.
+    let _ = setpriority_process(Some(gettid()), NICE);
     loop {
         match additions.recv_timeout(KEPT) {
             Ok(addition) => {

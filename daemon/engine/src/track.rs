@@ -261,11 +261,10 @@ impl Loop {
         self.tell(event);
     }
 
-    /// A copy has come back: the artifact is free for its next change.
-    pub(crate) fn copied_from(&mut self, path: &Path, copied: Option<Before>) {
-        let Some(tracked) = self.tracked.get_mut(path) else {
-            return;
-        };
+    /// A copy has come back: the artifact is free for its next change. What was known of it before is returned, because
+    /// letting go of it can take long.
+    pub(crate) fn copied_from(&mut self, path: &Path, copied: Option<Before>) -> Option<Before> {
+        let tracked = self.tracked.get_mut(path)?;
         let heard = match tracked.phase {
             Phase::Copying { heard } => heard,
             _ => None,
@@ -273,19 +272,22 @@ impl Loop {
         tracked.phase = Phase::Idle;
         tracked.rejected = None;
         tracked.confirmed = std::mem::take(&mut tracked.confirming);
+        let mut before = None;
         if copied.is_some() {
-            tracked.settled = copied;
+            before = std::mem::replace(&mut tracked.settled, copied);
             self.catalogue.rejected_files.remove(path);
         }
         // What was heard while it was copied may have come before the copy was proved, and then says nothing new.
-        let Some(heard) = heard else { return };
-        let now = settle::identity(path);
-        if tracked.settled_identity() != now {
-            tracked.settling(path, Instant::now());
-        } else if heard.is_content() && now.is_some_and(|now| now.may_hide_a_write()) {
-            tracked.settling(path, Instant::now());
-            tracked.confirming = true;
+        if let Some(heard) = heard {
+            let now = settle::identity(path);
+            if tracked.settled_identity() != now {
+                tracked.settling(path, Instant::now());
+            } else if heard.is_content() && now.is_some_and(|now| now.may_hide_a_write()) {
+                tracked.settling(path, Instant::now());
+                tracked.confirming = true;
+            }
         }
+        before
     }
 
     /// Whether the copy that has just come back was made only to be sure.

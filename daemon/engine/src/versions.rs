@@ -100,8 +100,11 @@ impl Loop {
             (Source::Watched { path, lane, .. }, Ok(Copying::Done(copied))) => {
                 // A program maps nothing of the folder that a build writes to, not even by the engine inside it.
                 let hold = self.hello.mode == Mode::Daemon;
-                self.copied_from(&path, Some(Before::of(&copied.settled, hold)));
+                let before = self.copied_from(&path, Some(Before::of(&copied.settled, hold)));
                 self.watched(&path, &lane, *copied);
+                // The last to hold a file that its builder has replaced frees its memory, and the version that has just
+                // been handed on need not wait for that.
+                drop(before);
             }
             (Source::Watched { path, .. }, Ok(Copying::Changed { heard, content })) => {
                 self.look_again(&path, heard, content);
