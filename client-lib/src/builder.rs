@@ -33,7 +33,11 @@ pub struct Builder {
     program: Option<String>,
     opens: bool,
     #[cfg(feature = "embedded")]
-    probe: plugind_engine::ProbeOptions,
+    probe: plugind_engine::ProbeChoice,
+    #[cfg(feature = "embedded")]
+    config: Option<PathBuf>,
+    #[cfg(feature = "embedded")]
+    trust_owner: Option<Vec<plugind_engine::User>>,
 }
 
 impl Builder {
@@ -47,7 +51,11 @@ impl Builder {
             program: None,
             opens: true,
             #[cfg(feature = "embedded")]
-            probe: plugind_engine::ProbeOptions::default(),
+            probe: plugind_engine::ProbeChoice::default(),
+            #[cfg(feature = "embedded")]
+            config: None,
+            #[cfg(feature = "embedded")]
+            trust_owner: None,
         }
     }
 
@@ -79,19 +87,39 @@ impl Builder {
         self
     }
 
-    /// How long an embedded engine's probe of one version may take (default: 10 s).
+    /// The configuration of an embedded engine (default: the `plugind.toml` nearest to the folder, in it or above it). What
+    /// the other methods say goes before it.
     #[cfg(feature = "embedded")]
     #[must_use]
-    pub fn probe_timeout(mut self, timeout: Duration) -> Self {
-        self.probe.timeout = timeout;
+    pub fn config(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config = Some(file.into());
         self
     }
 
-    /// What an embedded engine keeps plugins from while it probes them (default: [`Confinement::Sandboxed`]).
+    /// One more user whose files an embedded engine takes, by name or number, beside this program's and root's; `*`
+    /// takes everybody's (default: as the configuration says).
+    #[cfg(feature = "embedded")]
+    #[must_use]
+    pub fn trust_owner(mut self, user: impl Into<String>) -> Self {
+        let user = plugind_engine::User::Name(user.into());
+        self.trust_owner.get_or_insert_default().push(user);
+        self
+    }
+
+    /// How long an embedded engine's probe of one version may take (default: as the configuration says, or 10 s).
+    #[cfg(feature = "embedded")]
+    #[must_use]
+    pub fn probe_timeout(mut self, timeout: Duration) -> Self {
+        self.probe.timeout = Some(timeout);
+        self
+    }
+
+    /// What an embedded engine keeps plugins from while it probes them (default: as the configuration says, or
+    /// [`Confinement::Sandboxed`]).
     #[cfg(feature = "embedded")]
     #[must_use]
     pub fn probe_confinement(mut self, confinement: Confinement) -> Self {
-        self.probe.confinement = confinement;
+        self.probe.confinement = Some(confinement);
         self
     }
 
@@ -168,8 +196,11 @@ impl Builder {
             },
             // A socket of the user's choice is a daemon's.
             socket: None,
-            poll: false,
+            config: self.config.clone(),
+            poll: None,
             probe: self.probe,
+            trust_owner: self.trust_owner.clone(),
+            allow_client: None,
             events: None,
         })?;
         let stream = engine.connect().map_err(ClientError::Thread)?;

@@ -38,6 +38,9 @@ pub enum ClientError {
         /// The engine's.
         their_release: String,
     },
+    /// The engine serves others, and not this user.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The embedded engine does not start.
     #[cfg(feature = "embedded")]
     #[error(transparent)]

@@ -30,8 +30,8 @@ pub(crate) enum Arrived {
     Message(ToClient),
     /// The connection ended.
     Lost,
-    /// The engine speaks another protocol; there will be no further try.
-    Incompatible(EngineHello),
+    /// The engine speaks another protocol, or refuses this user; there will be no further try.
+    Hopeless(EngineHello),
 }
 
 /// Where an engine is.
@@ -161,8 +161,8 @@ fn converse(
     let Ok((mut from, engine)) = greeted else {
         return Ended::BeforeHello;
     };
-    if engine.protocol != PROTOCOL {
-        let _ = arrived.send(Arrived::Incompatible(engine));
+    if engine.protocol != PROTOCOL || engine.refused.is_some() {
+        let _ = arrived.send(Arrived::Hopeless(engine));
         return Ended::ForGood;
     }
     let writer = Writer {
@@ -203,10 +203,14 @@ fn greet<'a>(
 ) -> Result<Greeted<'a>, framing::ReadError> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    framing::write(stream, hello)?;
+    // An engine that refuses this user says so and hangs up, perhaps before it could hear anything.
+    let written = framing::write(stream, hello);
     let mut from = BufReader::new(stream);
     let engine = framing::read::<EngineHello>(&mut from)?
         .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    if engine.refused.is_none() {
+        written?;
+    }
     stream.set_read_timeout(None)?;
     Ok((from, engine))
 }

@@ -163,7 +163,7 @@ impl Loader {
                     let _ = answer.send(Ok(hello.clone()));
                 }
                 (None, Some(theirs)) => {
-                    let _ = answer.send(Err(incompatible(theirs)));
+                    let _ = answer.send(Err(hopeless(theirs)));
                 }
                 (None, None) => self.ready.push(answer),
             },
@@ -213,11 +213,10 @@ impl Loader {
                 tracing::warn!("plugind's engine is gone; what is open goes on");
                 self.listeners.tell(&ClientEvent::Disconnected);
             }
-            Arrived::Incompatible(theirs) => {
-                let error = incompatible(&theirs);
-                tracing::error!(%error);
+            Arrived::Hopeless(theirs) => {
+                tracing::error!(error = %hopeless(&theirs));
                 for ready in self.ready.drain(..) {
-                    let _ = ready.send(Err(incompatible(&theirs)));
+                    let _ = ready.send(Err(hopeless(&theirs)));
                 }
                 self.hopeless = Some(theirs);
             }
@@ -357,7 +356,11 @@ impl Loader {
     }
 }
 
-fn incompatible(theirs: &EngineHello) -> ClientError {
+/// Why an engine that said this is of no use.
+fn hopeless(theirs: &EngineHello) -> ClientError {
+    if let Some(why) = &theirs.refused {
+        return ClientError::NotAllowed(why.clone());
+    }
     ClientError::Protocol {
         ours: PROTOCOL,
         our_release: env!("CARGO_PKG_VERSION").to_owned(),

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
-use plugind_engine::ProbeOptions;
+use plugind_engine::{ProbeChoice, ProbeOptions, User};
 use plugind_wire::probe::Confinement;
 
 const EXIT_CODES: &str = "\
@@ -65,28 +66,52 @@ pub(crate) struct Watch {
     /// Print events as JSON Lines
     #[arg(long)]
     pub(crate) json: bool,
-    /// Scan five times a second instead of relying on file events
-    #[arg(long)]
-    pub(crate) poll: bool,
+    #[command(flatten)]
+    pub(crate) choices: Choices,
     #[command(flatten)]
     pub(crate) probe: ProbeArgs,
 }
 
-/// How versions are tried
+/// What plugind.toml may say too
+#[derive(Debug, Args)]
+pub(crate) struct Choices {
+    /// The configuration [default: the plugind.toml nearest to the folder, in it or above it]
+    #[arg(long, value_name = "FILE", env = "PLUGIND_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Scan five times a second instead of relying on file events
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "PLUGIND_POLL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) poll: Option<bool>,
+    /// Take the files of this user too, beside yours and root's; `*` takes everybody's
+    #[arg(long, value_name = "USER", env = "PLUGIND_TRUST_OWNER", value_delimiter = ',', value_parser = user)]
+    pub(crate) trust_owner: Option<Vec<User>>,
+    /// Let this user ask and command, beside you and root; needs a --socket that the user can reach
+    #[arg(long, value_name = "USER", env = "PLUGIND_ALLOW_CLIENT", value_delimiter = ',', value_parser = user)]
+    pub(crate) allow_client: Option<Vec<User>>,
+}
+
+/// How the versions of every plugin are tried
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
-    /// How long opening a version in a process of its own may take
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    probe_timeout: Duration,
+    /// How long opening a version in a process of its own may take [default: 10]
+    #[arg(long, value_name = "SECONDS", env = "PLUGIND_PROBE_TIMEOUT", value_parser = seconds)]
+    probe_timeout: Option<Duration>,
     /// What a version is kept from there: `sandboxed` (processes, sockets, writing files, more than 4 GB of memory),
-    /// `unsandboxed` (nothing), or `off` (it is not tried)
-    #[arg(long = "probe", value_name = "HOW", default_value = "sandboxed")]
-    confinement: Confinement,
+    /// `unsandboxed` (nothing), or `off` (it is not tried) [default: sandboxed]
+    #[arg(long = "probe", value_name = "HOW", env = "PLUGIND_PROBE")]
+    confinement: Option<Confinement>,
 }
 
 impl ProbeArgs {
-    pub(crate) fn options(&self) -> ProbeOptions {
-        ProbeOptions {
+    pub(crate) fn choice(&self) -> ProbeChoice {
+        ProbeChoice {
             timeout: self.probe_timeout,
             confinement: self.confinement,
         }
@@ -180,6 +205,10 @@ impl Probe {
 pub(crate) struct Retry {
     /// The plugin
     pub(crate) plugin: String,
+}
+
+fn user(name: &str) -> Result<User, String> {
+    Ok(User::Name(name.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Exit codes, and errors as people read them.
 
 use plugind_client::ClientError;
+use plugind_engine::StartError;
 
 /// A failure with an exit code of its own; any other error is code 1.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ impl Failure {
                 Self::Unknown(_) => 4,
                 Self::Rejected(_) => 5,
             });
+        }
+        if let Some(StartError::Config(_)) = error.downcast_ref() {
+            return Code(2);
         }
         Code(match error.downcast_ref::<ClientError>() {
             Some(ClientError::NothingServes { .. }) => 3,

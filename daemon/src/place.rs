@@ -1,6 +1,7 @@
 //! Which engine a command means.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -109,7 +110,14 @@ pub(crate) fn connect(args: &PlaceArgs, asks_only: bool) -> Result<Client> {
         Found::Engine { socket, folder } => {
             // Whoever is to answer a command answers now.
             place::connect(&socket).map_err(|error| {
-                Failure::NothingServes(format!("nothing answers at {}: {error}", socket.display()))
+                let socket = socket.display();
+                Failure::NothingServes(match error.kind() {
+                    io::ErrorKind::PermissionDenied => format!(
+                        "this user may not connect to {socket}; who runs plugind there can allow it with \
+                         `plugind watch --allow-client USER`"
+                    ),
+                    _ => format!("nothing answers at {socket}: {error}"),
+                })
             })?;
             let folder = folder.unwrap_or_else(|| PathBuf::from("."));
             let mut builder = Client::builder(folder).socket(socket).deadline(Duration::from_secs(10));

@@ -18,18 +18,31 @@ pub fn need(tool: &str) -> bool {
     if env::split_paths(&path).any(|folder| folder.join(tool).is_file()) {
         return true;
     }
+    skip(tool)
+}
+
+/// True for root. Otherwise as [`need`].
+///
+/// # Panics
+///
+/// If this is not root and `PLUGIND_TEST_ALL=1`.
+pub fn need_root() -> bool {
+    rustix::process::geteuid().is_root() || skip("root")
+}
+
+fn skip(what: &str) -> bool {
     assert!(
         env::var_os("PLUGIND_TEST_ALL").is_none_or(|all| all != "1"),
-        "{tool} is missing, and PLUGIND_TEST_ALL=1 allows no skips"
+        "this test needs {what}, and PLUGIND_TEST_ALL=1 allows no skips"
     );
     let test = thread::current().name().unwrap_or("?").to_owned();
-    say(&format!("{test}: skipped: needs {tool}"));
+    say(&format!("{test}: skipped: needs {what}"));
     let mut list = OpenOptions::new()
         .create(true)
         .append(true)
         .open(scratch().join("skipped"))
         .expect("the list of skipped tests");
-    writeln!(list, "{test} needs {tool}").expect("the list of skipped tests");
+    writeln!(list, "{test} needs {what}").expect("the list of skipped tests");
     false
 }
 

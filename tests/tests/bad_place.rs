@@ -2,14 +2,13 @@
 //! sockets, stores, and the kernel's limits, which scanning makes up for.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use plugind_client::Client;
-use plugind_tests::{Call, Daemon, Home, answers, cc_plugin, ended, need, plugind, replace};
+use plugind_tests::{Call, Daemon, Home, Other, answers, cc_plugin, ended, need, plugind, replace};
 use plugind_wire::event::{Event, Kind};
 
 const HOST: &str = env!("CARGO_BIN_EXE_embedded-host");
@@ -17,38 +16,12 @@ const HOST: &str = env!("CARGO_BIN_EXE_embedded-host");
 /// How often a folder is read again although events can be relied on: three such scans take twice as long at least.
 const SAFETY_SCAN: Duration = Duration::from_secs(30);
 
-/// Nobody.
-const OTHER: u32 = 65534;
-
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
 }
 
 fn image(home: &Home, n: i64) -> PathBuf {
     cc_plugin(&home.build().join(n.to_string()), "x", &answers(n, 0))
-}
-
-/// `plugind` as somebody whom file modes bind: root is made another user, who gets the home's parts that plugind
-/// writes, and a copy of the program where that user reaches it.
-fn bound_by_modes(home: &Home, args: &[&str]) -> Command {
-    if !rustix::process::geteuid().is_root() {
-        return home.plugind(args);
-    }
-    for dir in [home.path().to_owned(), home.work()] {
-        mode(&dir, 0o755);
-    }
-    for dir in ["run", "state", "home"] {
-        chown(home.path().join(dir), Some(OTHER), Some(OTHER)).expect("chown");
-    }
-    let copy = home.path().join("plugind");
-    // By another process: a program that this one has open for writing, or a child of it that is being started, could
-    // not be run.
-    let copied = Command::new("cp").arg(plugind()).arg(&copy).status();
-    assert!(copied.expect("cp runs").success(), "a copy of plugind");
-    mode(&copy, 0o755);
-    let mut command = home.command(copy);
-    command.args(args).uid(OTHER).gid(OTHER);
-    command
 }
 
 fn says(kind: Kind, words: &'static [&'static str]) -> impl Fn(&Event) -> bool {
@@ -65,7 +38,11 @@ fn a_folder_that_may_not_be_read() {
     fs::create_dir(&folder).expect("the folder to watch");
     replace(&image(&home, 1), &folder.join("libx.so"));
     mode(&folder, 0o000);
-    let mut command = bound_by_modes(&home, &["watch", "--json"]);
+    let mut command = match rustix::process::geteuid().is_root() {
+        // Whom file modes bind.
+        true => Other::enter(&home).plugind(&home, &["watch", "--json"]),
+        false => home.plugind(["watch", "--json"]),
+    };
     command.arg(&folder);
     let daemon = Daemon::spawn(&home, command);
     daemon.wait("a warning", says(Kind::Warning, &["/secret", "readable"]));

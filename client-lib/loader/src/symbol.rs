@@ -8,6 +8,7 @@ use std::ops::Deref;
 use plugind_abi::registration::ENTRY;
 
 use crate::elf;
+use crate::near;
 use crate::open::Image;
 use crate::register::{Address, exported};
 
@@ -134,19 +135,10 @@ impl Image {
 
     fn unknown(&self, name: &str) -> LookupError {
         let names = self.names();
-        let mut near: Vec<_> = names
-            .iter()
-            .map(|candidate| (distance(name, candidate), candidate))
-            .filter(|(distance, candidate)| *distance * 2 <= name.len().max(candidate.len()))
-            .collect();
-        near.sort();
+        let near = near(name, names.iter().map(String::as_str));
         LookupError::Unknown {
             name: name.to_owned(),
-            near: near
-                .into_iter()
-                .take(3)
-                .map(|(_, name)| name.clone())
-                .collect(),
+            near: near.into_iter().take(3).map(str::to_owned).collect(),
             count: names.len(),
             names: if names.len() <= FEW {
                 names.to_vec()
@@ -154,33 +146,5 @@ impl Image {
                 Vec::new()
             },
         }
-    }
-}
-
-/// The Levenshtein distance of two names, one row at a time (Wagner and Fischer, 1974).
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.as_bytes();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn near_names_have_small_distances() {
-        assert_eq!(distance("answer", "answer"), 0);
-        assert_eq!(distance("anwser", "answer"), 2);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

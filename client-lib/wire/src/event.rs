@@ -165,6 +165,8 @@ pub enum Stage {
     Settle,
     /// The copy could not be made.
     Stage,
+    /// It is not signed by whom the configuration names.
+    Signature,
     /// What the image declares does not fit.
     Inspect,
     /// It failed in the sacrificial process.
@@ -177,6 +179,7 @@ impl Stage {
         match self {
             Self::Settle => "settle",
             Self::Stage => "stage",
+            Self::Signature => "signature",
             Self::Inspect => "inspect",
             Self::Probe => "probe",
         }

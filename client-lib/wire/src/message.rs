@@ -41,6 +41,9 @@ pub struct EngineHello {
     pub folder: PathBuf,
     /// The random id of the state directory: numbers compare only within one.
     pub state: String,
+    /// Why the client is not served; then nothing follows, and folder and state are not told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<String>,
 }
 
 /// What a client says after its hello.

@@ -24,6 +24,7 @@ use crate::quarantine::Quarantine;
 use crate::server::Input;
 use crate::state::State;
 use crate::track::Tracked;
+use crate::trust::Trust;
 use crate::turns::Turns;
 use crate::watch::Watch;
 use crate::workers::{Finished, Workers};
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) stop: Sender<&'static str>,
     pub(crate) hello: EngineHello,
     pub(crate) poll: bool,
+    pub(crate) trust: Arc<Trust>,
     pub(crate) events: Option<Sender<Event>>,
     pub(crate) warnings: Vec<String>,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Loop {
     /// Whether it was told that older records had to go.
     pub(crate) quarantine_is_full: bool,
     pub(crate) watch: Watch,
+    /// Whose files are taken.
+    pub(crate) trust: Arc<Trust>,
     /// Watched artifacts and how far the newest change of each has come.
     pub(crate) tracked: HashMap<PathBuf, Tracked>,
     /// Files that clients asked for by path.
@@ -99,7 +103,8 @@ impl Loop {
     /// Watches the folder, and leaves what is found to [`Loop::run`].
     pub(crate) fn new(parts: Parts) -> Self {
         let mut watch = Watch::new(parts.poll);
-        let found_first = watch.follow(&parts.hello.folder, &parts.state.store());
+        let (folder, store) = (&parts.hello.folder, parts.state.store());
+        let found_first = watch.follow(folder, &store, &parts.trust.owners);
         Self {
             hello: parts.hello,
             workers: parts.workers,
@@ -107,6 +112,7 @@ impl Loop {
             quarantine: parts.quarantine,
             quarantine_is_full: false,
             watch,
+            trust: parts.trust,
             tracked: HashMap::new(),
             opening: HashMap::new(),
             turns: Turns::default(),
@@ -223,9 +229,9 @@ impl Loop {
 
     /// Looks at the whole folder.
     fn scan(&mut self) {
-        let layout = self
-            .watch
-            .follow(&self.hello.folder.clone(), &self.state.store());
+        let store = self.state.store();
+        let owners = &self.trust.owners;
+        let layout = self.watch.follow(&self.hello.folder, &store, owners);
         self.next_scan = Instant::now()
             + if self.watch.is_polling() {
                 POLL

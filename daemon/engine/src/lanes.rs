@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::rights::Users;
+
 /// Directories in which cargo keeps what is not a finished artifact, or which are large and hold none.
 const NOT_LANES: [&str; 9] = [
     "deps",
@@ -55,16 +57,25 @@ pub(crate) struct Found {
 
 impl Layout {
     /// Reads the folder. A folder that is not there has no lanes, and is no problem.
-    pub(crate) fn read(folder: &Path, own_store: &Path) -> Self {
+    pub(crate) fn read(folder: &Path, own_store: &Path, owners: &Users) -> Self {
         let mut layout = Self::default();
-        layout.add(folder, ".".to_owned(), own_store, 0);
+        layout.add(folder, ".".to_owned(), (own_store, owners), 0);
         layout
             .artifacts
             .sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
         layout
     }
 
-    fn add(&mut self, dir: &Path, name: String, own_store: &Path, depth: u32) {
+    fn add(&mut self, dir: &Path, name: String, with: (&Path, &Users), depth: u32) {
+        let (own_store, owners) = with;
+        let refused = fs::metadata(dir)
+            .ok()
+            .and_then(|found| owners.refuse(&found));
+        if let Some(why) = refused {
+            self.problems
+                .push(format!("nothing is taken from {}: {why}", dir.display()));
+            return;
+        }
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
@@ -106,7 +117,7 @@ impl Layout {
                     } else {
                         format!("{name}/{entry_name}")
                     };
-                    self.add(&path, lane, own_store, depth + 1);
+                    self.add(&path, lane, with, depth + 1);
                 }
             } else if is_artifact(&entry_name) && !is_alias(&path) {
                 self.artifacts.push(Found {

@@ -12,13 +12,30 @@ use std::path::{Component, Path, PathBuf};
 
 use plugind_loader::elf::{self, Elf};
 use plugind_wire::Digest;
+use plugind_wire::event::Stage;
 
-/// A needed library that could not be copied.
+use crate::trust::{Distrust, Trust};
+
+/// A needed library that could not be copied, or must not be.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot copy the needed library {}", path.display())]
-pub(crate) struct NeededError {
-    path: PathBuf,
-    source: io::Error,
+pub(crate) enum NeededError {
+    #[error("cannot copy the needed library {}", path.display())]
+    Copy { path: PathBuf, source: io::Error },
+    #[error("it needs {}, which is not taken", path.display())]
+    Distrusted { path: PathBuf, source: Distrust },
+}
+
+impl NeededError {
+    /// The stage that it ends.
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Self::Distrusted {
+                source: Distrust::Signature(_),
+                ..
+            } => Stage::Signature,
+            _ => Stage::Stage,
+        }
+    }
 }
 
 /// The sub-directory in which the image must lie so that every `$ORIGIN/..` stays inside the version's directory.
@@ -38,14 +55,15 @@ pub(crate) fn room(search_paths: &[String]) -> PathBuf {
 }
 
 /// Puts links to copies of the libraries that `elf` needs through `$ORIGIN` where its copy in `dir` looks for them, and
-/// likewise for what those need. Nothing is put outside `own`, whatever a search path says. Tells which content has
-/// which name.
+/// likewise for what those need. Nothing is put outside `own`, whatever a search path says, and nothing is taken that is
+/// not trusted to be a part of `plugin`. Tells which content has which name.
 pub(crate) fn link(
     elf: &Elf,
     artifact: &Path,
     dir: &Path,
     own: &Path,
     store: &Path,
+    (trust, plugin): (&Trust, &str),
 ) -> Result<BTreeMap<String, Digest>, NeededError> {
     let mut linked = BTreeMap::new();
     let origin = artifact.parent().unwrap_or(Path::new("/"));
@@ -55,11 +73,15 @@ pub(crate) fn link(
         if !to.starts_with(own) || !from.is_file() || !seen.insert(to.clone()) || to.exists() {
             continue;
         }
-        let failed = |source| NeededError {
+        let failed = |source| NeededError::Copy {
             path: from.clone(),
             source,
         };
-        let bytes = fs::read(&from).map_err(failed)?;
+        let bytes = match trust.read_needed(&from, plugin) {
+            Ok(bytes) => bytes,
+            Err(Distrust::Read(source)) => return Err(failed(source)),
+            Err(source) => return Err(NeededError::Distrusted { path: from, source }),
+        };
         let copy = copy(&bytes, &from, store).map_err(failed)?;
         let name = from.file_name().unwrap_or_default().to_string_lossy();
         linked

@@ -56,7 +56,7 @@ impl Loop {
         let Some((settling, next)) = &mut opening.settling else {
             return;
         };
-        let reason = match settling.look(now) {
+        let reason = match settling.look(now, &self.trust.owners) {
             Look::Again(at) | Look::Quiet(at) => {
                 *next = at;
                 return;

@@ -28,7 +28,7 @@ use plugind_wire::status::Mode;
 
 use crate::inspect::Inspected;
 use crate::json_file::WriteError;
-use crate::options::ProbeOptions;
+use crate::options::{ProbeOptions, Trials};
 use crate::quarantine::{Kept, Quarantine, Record};
 
 use self::child::{Ending, Setting};
@@ -91,7 +91,7 @@ pub(crate) enum Memory {
 /// What all probes of an engine have in common.
 pub(crate) struct Prober {
     mode: Mode,
-    options: ProbeOptions,
+    trials: Trials,
     /// Nothing where every probe is asked for by hand.
     quarantine: Option<Arc<Quarantine>>,
     /// Becomes readable when the engine ends.
@@ -102,13 +102,13 @@ impl Prober {
     /// Probes that end early when the other end of `stop` does.
     pub(crate) const fn new(
         mode: Mode,
-        options: ProbeOptions,
+        trials: Trials,
         quarantine: Option<Arc<Quarantine>>,
         stop: Option<PipeReader>,
     ) -> Self {
         Self {
             mode,
-            options,
+            trials,
             quarantine,
             stop,
         }
@@ -146,7 +146,8 @@ impl Prober {
     pub(crate) fn unknown(&self, inspected: Inspected) -> Result<Inspected, Box<Failed>> {
         let quarantine = self.quarantine.as_ref();
         let record = quarantine.and_then(|all| all.find(&inspected.staged.digest));
-        match record.filter(|record| record.counts(&inspected, &self.options)) {
+        let options = self.options(&inspected);
+        match record.filter(|record| record.counts(&inspected, &options)) {
             None => Ok(inspected),
             Some(record) => Err(Box::new(Failed {
                 inspected,
@@ -161,7 +162,7 @@ impl Prober {
         let Some(quarantine) = &self.quarantine else {
             return Memory::Nothing;
         };
-        match quarantine.keep(inspected, &self.options, failure) {
+        match quarantine.keep(inspected, &self.options(inspected), failure) {
             Ok(Some(kept)) => Memory::New(kept),
             Ok(None) => Memory::Nothing,
             Err(error) => Memory::Lost(error),
@@ -178,14 +179,15 @@ impl Prober {
     }
 
     fn attempt(&self, inspected: &Inspected) -> Result<Tried, Box<Failure>> {
-        if self.options.confinement == Confinement::Off {
+        let options = self.options(inspected);
+        if options.confinement == Confinement::Off {
             return Ok(Tried::NotProbed("its probe is switched off".to_owned()));
         }
-        let order = self.order(inspected);
+        let order = order(inspected, &options);
         let mut useless = Vec::new();
         for program in program::candidates(self.mode) {
-            match self.ask(&program, &order, inspected) {
-                Ok(ending) => match judge(&ending, self.options.timeout) {
+            match self.ask(&program, &order, inspected, options.timeout) {
+                Ok(ending) => match judge(&ending, options.timeout) {
                     Verdict::Passed(level) => return Ok(Tried::Passed(level)),
                     Verdict::Failed(failure) => return Err(failure),
                     Verdict::NoProbe(why) => useless.push(format!("{} {why}", program.display())),
@@ -200,26 +202,24 @@ impl Prober {
         Ok(Tried::NotProbed(program::nobody(&useless)))
     }
 
-    fn order(&self, inspected: &Inspected) -> Order {
-        Order {
-            generation: Generation::THIS,
-            parent: std::process::id(),
-            image: inspected.staged.image.clone(),
-            mapped: inspected.staged.mapped,
-            confinement: self.options.confinement,
-            // One more than the deadline allows one thread: it counts only where nobody is left to keep that.
-            processor_seconds: self.options.timeout.as_secs().saturating_add(1),
-        }
+    fn options(&self, inspected: &Inspected) -> ProbeOptions {
+        self.trials.of(&inspected.staged.version.plugin)
     }
 
-    fn ask(&self, program: &Path, order: &Order, inspected: &Inspected) -> io::Result<Ending> {
+    fn ask(
+        &self,
+        program: &Path,
+        order: &Order,
+        inspected: &Inspected,
+        deadline: Duration,
+    ) -> io::Result<Ending> {
         let library_path = library_path::for_image(inspected);
         child::run(
             program,
             order,
             &Setting {
                 library_path: library_path.as_deref(),
-                deadline: self.options.timeout,
+                deadline,
                 stop: self.stop.as_ref(),
             },
         )
@@ -234,6 +234,18 @@ fn remembered(record: Record) -> Failure {
         reason: record.reason,
         level: record.level,
         output: None,
+    }
+}
+
+fn order(inspected: &Inspected, options: &ProbeOptions) -> Order {
+    Order {
+        generation: Generation::THIS,
+        parent: std::process::id(),
+        image: inspected.staged.image.clone(),
+        mapped: inspected.staged.mapped,
+        confinement: options.confinement,
+        // One more than the deadline allows one thread: it counts only where nobody is left to keep that.
+        processor_seconds: options.timeout.as_secs().saturating_add(1),
     }
 }
 

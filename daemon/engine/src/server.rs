@@ -20,6 +20,7 @@ use plugind_wire::message::{ClientHello, EngineHello, Reply, ToClient, ToEngine}
 use plugind_wire::{PROTOCOL, framing, place};
 
 use crate::catalogue::{Catalogue, ClientId};
+use crate::rights::{self, Users};
 
 /// Messages that wait for one client.
 const OUTBOX: usize = 1024;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Arc<ArcSwap<Catalogue>>,
     /// To the engine's thread.
     pub(crate) inputs: Sender<Input>,
+    /// Who may connect.
+    pub(crate) allowed: Arc<Users>,
 }
 
 /// The listening socket and its connections.
@@ -91,7 +94,13 @@ impl Server {
     pub(crate) fn start(shared: Shared) -> io::Result<Self> {
         remove_socket(&shared.socket)?;
         let listener = Arc::new(UnixListener::bind(&shared.socket)?);
-        fs::set_permissions(&shared.socket, fs::Permissions::from_mode(0o600))?;
+        // Where others may connect, each connection says whose it is.
+        let mode = if shared.allowed.has_others() {
+            0o666
+        } else {
+            0o600
+        };
+        fs::set_permissions(&shared.socket, fs::Permissions::from_mode(mode))?;
         let mut server = Self {
             shared,
             listener: Arc::clone(&listener),
@@ -184,13 +193,48 @@ fn accept(listener: &UnixListener, shared: &Shared, stopping: &AtomicBool, to: &
         if stopping.load(Ordering::SeqCst) {
             return;
         }
-        let served = stream.and_then(|stream| to.serve(stream, shared));
-        if let Err(error) = served {
+        if let Ok(stream) = &stream
+            && let Some(why) = refusal(stream, &shared.allowed)
+        {
+            tracing::warn!(%why, "a connection is refused");
+            turn_away(stream, why, &shared.hello);
+            continue;
+        }
+        if let Err(error) = stream.and_then(|stream| to.serve(stream, shared)) {
             tracing::warn!(%error, "a connection could not be served");
             // Out of descriptors or threads: others must end before this can go on.
             thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// Why whoever connects may not (`SO_PEERCRED`, `unix(7)`: the kernel says who it was at that moment).
+fn refusal(stream: &UnixStream, allowed: &Users) -> Option<String> {
+    let user = match rustix::net::sockopt::socket_peercred(stream) {
+        Ok(peer) => peer.uid.as_raw(),
+        Err(error) => return Some(format!("the system does not tell who connects: {error}")),
+    };
+    if allowed.contain(user) {
+        return None;
+    }
+    let name = rights::name(user);
+    Some(format!(
+        "{name} may not connect; who runs plugind can allow it with --allow-client {name} or `allow_client` in \
+         plugind.toml"
+    ))
+}
+
+/// Tells somebody who may not connect only that. The line fits into a new connection, so this waits for nobody.
+fn turn_away(mut stream: &UnixStream, why: String, hello: &EngineHello) {
+    let hello = EngineHello {
+        folder: PathBuf::new(),
+        state: String::new(),
+        refused: Some(why),
+        ..hello.clone()
+    };
+    let told = stream.set_nonblocking(true);
+    // Who went away need not be told.
+    let _ = told.map(|()| framing::write(&mut stream, &hello));
 }
 
 /// One connection from its hello to its end.

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use crate::complete;
 use crate::lease::{self, Lease};
+use crate::rights::Users;
 use crate::truncation::FirstPage;
 use crate::watch::Change;
 
@@ -233,13 +234,13 @@ impl Settling {
                 self.written = true;
                 self.last = self.last.map(|(seen, _)| (seen, now));
             }
-            Change::Vanished | Change::Attributes | Change::Scanned => {}
+            Change::Vanished | Change::Attributes | Change::Signed | Change::Scanned => {}
         }
         self.pause = RETRY.0;
     }
 
     /// Looks at the file.
-    pub(crate) fn look(&mut self, now: Instant) -> Look {
+    pub(crate) fn look(&mut self, now: Instant, owners: &Users) -> Look {
         let (file, lease, found) = match open(&self.path) {
             Ok(opened) => opened,
             Err(error) => return self.look_in_vain(error, now),
@@ -254,6 +255,12 @@ impl Settling {
             };
         }
         let identity = Identity::of(&found);
+        if let Some(reason) = owners.refuse_file(&self.path, &found) {
+            return Look::Rejected {
+                reason,
+                identity: Some(identity),
+            };
+        }
         let unchanged_since = self.note(Some(identity), now);
         if lease == Lease::Writable {
             return self.later(now);

@@ -17,15 +17,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plugind_loader::elf::{self, Elf, ElfError};
+use plugind_wire::event::Stage;
 use plugind_wire::message::Mapped;
 use plugind_wire::{Digest, VersionId};
 use tempfile::TempDir;
 
 use crate::buffers::Buffers;
+use crate::inspect::declared;
 use crate::json_file::WriteError;
+use crate::lanes;
 use crate::needed;
 use crate::rest::Rest;
 use crate::settle::{Settled, Since};
+use crate::signature::{SignatureError, Signers};
 use crate::state::State;
 
 /// Why a finished artifact could not be staged.
@@ -35,8 +39,20 @@ pub(crate) enum StageError {
     Copy { store: PathBuf, source: io::Error },
     #[error("cannot give it a number and a place in the store")]
     Number(#[from] WriteError),
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     #[error("plugind panicked over it; please report this, with the file")]
     Panicked,
+}
+
+impl StageError {
+    /// The stage that it ends.
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Self::Signature(_) => Stage::Signature,
+            _ => Stage::Stage,
+        }
+    }
 }
 
 /// The image of a known version cannot be read.
@@ -166,6 +182,7 @@ pub(crate) fn revive(known: Known) -> Result<Staged, ReviveError> {
 pub(crate) fn copy(
     settled: Settled,
     store: &Path,
+    signers: &Signers,
     buffers: &Arc<Buffers>,
 ) -> Result<Copying, StageError> {
     let started = Instant::now();
@@ -182,7 +199,7 @@ pub(crate) fn copy(
             content: since == Since::Written,
         });
     }
-    let elf = elf::read(&content);
+    let elf = read(&settled.path, &content, signers)?;
     let size = content.len() as u64;
     // What is no plugin is kept whole until inspect has said so.
     let end = elf.as_ref().map_or(size, |elf| elf.mapped_end.min(size));
@@ -222,6 +239,23 @@ pub(crate) fn copy(
         rest,
         took: started.elapsed(),
     })))
+}
+
+/// Reads what was copied, once its signature has been found good, if it needs one.
+fn read(
+    artifact: &Path,
+    content: &[u8],
+    signers: &Signers,
+) -> Result<Result<Elf, ElfError>, SignatureError> {
+    if signers.are_none() {
+        return Ok(elf::read(content));
+    }
+    let checked = signers.check(artifact, content)?;
+    let elf = elf::read(content);
+    let says = elf.as_ref().ok().and_then(|elf| declared(elf).ok()?);
+    let stem = artifact.file_name().and_then(lanes::stem);
+    checked.suffices_for(says.map_or(stem.unwrap_or_default(), |says| says.plugin))?;
+    Ok(elf)
 }
 
 impl Copied {

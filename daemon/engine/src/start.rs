@@ -16,11 +16,13 @@ use plugind_wire::message::EngineHello;
 use plugind_wire::place::{self, Card, PlaceError};
 use plugind_wire::status::Mode;
 
+use crate::config::ConfigError;
 use crate::engine::{Loop, Parts};
 use crate::options::Options;
 use crate::pid_lock;
 use crate::quarantine::Quarantine;
 use crate::server::{self, Server, Shared};
+use crate::settings::Settings;
 use crate::state::State;
 use crate::workers::Workers;
 
@@ -33,6 +35,9 @@ pub enum StartError {
     /// A directory or socket path cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// What is to be done differently cannot be understood.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Somebody serves the folder.
     #[error("process {pid} serves {} already; ask it with `plugind status`, or end it with `plugind stop`", folder.display())]
     Served {
@@ -132,6 +137,13 @@ impl Engine {
         if fs::metadata(&folder).is_ok_and(|found| !found.is_dir()) {
             return Err(StartError::NotAFolder { path: folder });
         }
+        let Settings {
+            poll,
+            allowed,
+            trust,
+            trials,
+        } = Settings::of(&folder, &options)?;
+        let trust = Arc::new(trust);
         remove_dead_sockets(&options.runtime_dir);
         let (socket, state_dir, lock) = claim(&options)?;
         let state = State::open(&state_dir)?;
@@ -142,6 +154,7 @@ impl Engine {
             mode: options.mode,
             folder,
             state: state.id().to_owned(),
+            refused: None,
         };
         let (inputs, received) = bounded(INPUTS);
         let (stop, stopped) = bounded(1);
@@ -152,8 +165,13 @@ impl Engine {
         };
         let base = options.state_dir.join(options.folder.key());
         let quarantine = Arc::new(Quarantine::new(&base, options.mode));
-        let workers =
-            Workers::start(options.mode, options.probe, Arc::clone(&quarantine)).map_err(listen)?;
+        let workers = Workers::start(
+            options.mode,
+            trials,
+            Arc::clone(&trust),
+            Arc::clone(&quarantine),
+        )
+        .map_err(listen)?;
         let embedded = match options.mode {
             Mode::Daemon => others(&options.runtime_dir, &hello),
             Mode::Embedded => Vec::new(),
@@ -167,7 +185,8 @@ impl Engine {
             stopped,
             stop: stop.clone(),
             hello: hello.clone(),
-            poll: options.poll,
+            poll,
+            trust,
             events: options.events,
             warnings: embedded,
         };
@@ -179,6 +198,7 @@ impl Engine {
             since: Timestamp::now(),
             catalogue,
             inputs,
+            allowed: Arc::new(allowed),
         })
         .map_err(listen)?;
         let card = Card {

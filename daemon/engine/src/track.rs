@@ -10,6 +10,7 @@ use crate::engine::Loop;
 use crate::events::of_file;
 use crate::lanes::{self, Layout};
 use crate::opening::Opening;
+use crate::seen::Seen;
 use crate::settle::{self, Before, Identity, Look, Settled, Settling};
 use crate::watch::{Change, Hint};
 use crate::workers::{Copy, Source};
@@ -21,7 +22,7 @@ pub(crate) struct Tracked {
     /// What was copied last.
     pub(crate) settled: Option<Before>,
     /// What was rejected last; the same state is not looked at again.
-    rejected: Option<Option<Identity>>,
+    rejected: Option<Seen>,
     /// Its place among what was found at the start, until it has a number or lost the place.
     turn: Option<usize>,
     /// It is copied once more only to be sure that no write hid behind equal times.
@@ -109,7 +110,9 @@ impl Loop {
             self.forget(path);
             return;
         }
-        if !known && change == Change::Vanished {
+        if !known && change == Change::Vanished
+            || change == Change::Signed && self.trust.signers.are_none()
+        {
             return;
         }
         let tracked = self.track(lane, path);
@@ -183,7 +186,7 @@ impl Loop {
         let Phase::Settling { settling, .. } = &mut tracked.phase else {
             return;
         };
-        let look = settling.look(now);
+        let look = settling.look(now, &self.trust.owners);
         if !matches!(look, Look::Settled(_) | Look::Quiet(_))
             && let Some(turn) = tracked.turn.take()
         {
@@ -206,7 +209,10 @@ impl Loop {
             Look::Absent => self.absent(path),
             Look::Rejected { reason, identity } => {
                 tracked.phase = Phase::Idle;
-                tracked.rejected = Some(identity);
+                tracked.rejected = Some(Seen {
+                    file: identity,
+                    ..Seen::now(path)
+                });
                 let lane = tracked.lane.clone();
                 self.reject_file(path, &lane, Stage::Settle, &reason);
             }
@@ -214,11 +220,10 @@ impl Loop {
     }
 
     pub(crate) fn submit_copy(&mut self, source: Source, settled: Settled) {
-        let store = self.state.store();
         self.workers.copy(Copy {
             source,
             settled,
-            store,
+            store: self.state.store(),
         });
     }
 
@@ -338,6 +343,13 @@ impl Loop {
         }
     }
 
+    /// The copy was turned down for what it is: the same file is not tried again before it or its signature changes.
+    pub(crate) fn turn_down_file(&mut self, path: &Path) {
+        if let Some(tracked) = self.tracked.get_mut(path) {
+            tracked.rejected = Some(Seen::now(path));
+        }
+    }
+
     /// The name is no artifact any more.
     fn forget(&mut self, path: &Path) {
         if let Some(turn) = self.tracked.remove(path).and_then(|tracked| tracked.turn) {
@@ -388,15 +400,12 @@ impl Tracked {
         if !matches!(change, Change::Attributes | Change::Scanned) {
             return true;
         }
-        let now = settle::identity(path);
-        let same = |seen: Option<Identity>| match (seen, now) {
-            (Some(seen), Some(now)) => seen.same_content(&now),
-            (None, None) => true,
-            _ => false,
-        };
-        let settled = self.settled_identity();
-        let as_settled = settled.is_some() && same(settled) && !matches!(self.phase, Phase::Absent);
-        let as_rejected = self.rejected.is_some_and(same);
-        !as_settled && !as_rejected
+        // Mode, owner or signature may have been what was wrong.
+        if let Some(rejected) = self.rejected {
+            return rejected != Seen::now(path);
+        }
+        let same =
+            |seen: Identity| settle::identity(path).is_some_and(|now| seen.same_content(&now));
+        !self.settled_identity().is_some_and(same) || matches!(self.phase, Phase::Absent)
     }
 }

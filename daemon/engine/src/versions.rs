@@ -111,7 +111,10 @@ impl Loop {
             }
             (Source::Watched { path, lane, .. }, Err(error)) => {
                 self.copied_from(&path, None);
-                self.reject_file(&path, &lane, Stage::Stage, &sentence(&error));
+                if error.stage() == Stage::Signature {
+                    self.turn_down_file(&path);
+                }
+                self.reject_file(&path, &lane, error.stage(), &sentence(&error));
             }
             (Source::Opened { path }, Ok(Copying::Done(copied))) => self.opened(&path, *copied),
             (Source::Opened { path }, Ok(Copying::Changed { .. })) => self.open_again(&path),

@@ -21,6 +21,8 @@ use notify::event::{
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::lanes::{self, Layout};
+use crate::rights::Users;
+use crate::signature;
 
 /// More than a build writes between two looks of the engine; beyond it everything is looked at.
 const HINTS: usize = 4096;
@@ -52,6 +54,8 @@ pub(crate) enum Change {
     Vanished,
     /// Times, mode or link count.
     Attributes,
+    /// The signature beside it came or was written.
+    Signed,
     /// No event: a scan found the file.
     Scanned,
 }
@@ -133,16 +137,16 @@ impl Watch {
 
     /// Makes the watched directories those of the folder as it is now, and tells what is in them. A directory that is
     /// new to the watch is read after it is watched, so nothing written in between is missed.
-    pub(crate) fn follow(&mut self, folder: &Path, own_store: &Path) -> Layout {
+    pub(crate) fn follow(&mut self, folder: &Path, own_store: &Path, owners: &Users) -> Layout {
         // Two rounds see a tree of three levels that appears while it is read; the events of a later change come after
         // the watch and start another call.
-        let mut layout = Layout::read(folder, own_store);
+        let mut layout = Layout::read(folder, own_store, owners);
         for _ in 0..8 {
             let changed = self.rewatch(&layout, folder);
             if !changed {
                 break;
             }
-            layout = Layout::read(folder, own_store);
+            layout = Layout::read(folder, own_store, owners);
         }
         self.ways = ways(folder);
         self.lanes.clear();
@@ -249,8 +253,20 @@ impl Watch {
             }));
             return;
         }
+        let signed = signature::signed(name).filter(|name| lanes::is_artifact(name));
+        if let Some(name) = signed.filter(|_| !lanes.is_empty()) {
+            if matches!(change, Change::Appeared | Change::Written) {
+                hints.extend(lanes.iter().map(|lane| Hint::Path {
+                    lane: lane.name.clone(),
+                    path: lane.dir.join(name),
+                    change: Change::Signed,
+                }));
+            }
+            return;
+        }
+        // A directory whose mode or owner changed may be a lane now.
         let appeared = !lanes.is_empty()
-            && change == Change::Appeared
+            && matches!(change, Change::Appeared | Change::Attributes)
             && fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
         let on_the_way = self.ways.iter().any(|way| way.starts_with(path));
         if appeared || (on_the_way && change != Change::Written) {

@@ -18,12 +18,13 @@ use crate::buffers::Buffers;
 use crate::expectation::Expectation;
 use crate::inspect::{InspectError, Inspected, contract_names, inspect};
 use crate::needed;
-use crate::options::ProbeOptions;
+use crate::options::Trials;
 use crate::probe::{Failed, Probed, Prober};
 use crate::quarantine::Quarantine;
 use crate::rest::{Addition, Additions};
 use crate::settle::Settled;
 use crate::stage::{Copying, Known, StageError, Staged, copy, revive};
+use crate::trust::Trust;
 
 /// Two of each kind at once: a small plugin does not wait for one large copy.
 const THREADS: usize = 2;
@@ -118,21 +119,22 @@ impl Workers {
     /// Starts the threads.
     pub(crate) fn start(
         mode: Mode,
-        options: ProbeOptions,
+        trials: Trials,
+        trust: Arc<Trust>,
         quarantine: Arc<Quarantine>,
     ) -> io::Result<Self> {
         let (stop, probing) = io::pipe()?;
-        let prober = Prober::new(mode, options, Some(quarantine), Some(stop));
+        let prober = Prober::new(mode, trials, Some(quarantine), Some(stop));
         let prober = Arc::new(prober);
         let (done, finished) = bounded(4 * THREADS);
         let buffers = Arc::new(Buffers::default());
-        let shared = Arc::clone(&buffers);
+        let (shared, copied_with) = (Arc::clone(&buffers), Arc::clone(&trust));
         Ok(Self {
             copying: Pool::start("stage", &done, move |to_do, done| {
-                copy_all(to_do, done, &shared);
+                copy_all(to_do, done, &copied_with, &shared);
             })?,
             examining: Pool::start("examine", &done, move |to_do, done| {
-                examine_all(to_do, done, &prober);
+                examine_all(to_do, done, &trust, &prober);
             })?,
             additions: Additions::start(done, buffers)?,
             finished,
@@ -250,9 +252,16 @@ impl<J> Drop for Pool<J> {
 }
 
 /// Copies until there will be nothing to copy.
-fn copy_all(to_do: &Receiver<Copy>, done: &Sender<Finished>, buffers: &Arc<Buffers>) {
+fn copy_all(
+    to_do: &Receiver<Copy>,
+    done: &Sender<Finished>,
+    trust: &Trust,
+    buffers: &Arc<Buffers>,
+) {
     for job in to_do {
-        let copied = catch_unwind(AssertUnwindSafe(|| copy(job.settled, &job.store, buffers)));
+        let copied = catch_unwind(AssertUnwindSafe(|| {
+            copy(job.settled, &job.store, &trust.signers, buffers)
+        }));
         let result = copied.unwrap_or(Err(StageError::Panicked));
         if done.send(Finished::Copied(job.source, result)).is_err() {
             return;
@@ -261,16 +270,21 @@ fn copy_all(to_do: &Receiver<Copy>, done: &Sender<Finished>, buffers: &Arc<Buffe
 }
 
 /// Examines until there will be nothing to examine.
-fn examine_all(to_do: &Receiver<Examination>, done: &Sender<Finished>, prober: &Prober) {
+fn examine_all(
+    to_do: &Receiver<Examination>,
+    done: &Sender<Finished>,
+    trust: &Trust,
+    prober: &Prober,
+) {
     for examination in to_do {
-        if done.send(run(examination, prober)).is_err() {
+        if done.send(run(examination, trust, prober)).is_err() {
             return;
         }
     }
 }
 
 /// Runs an examination. Its input is untrusted; a defect in its reading ends the job and not the thread.
-fn run(examination: Examination, prober: &Prober) -> Finished {
+fn run(examination: Examination, trust: &Trust, prober: &Prober) -> Finished {
     match examination {
         Examination::Staged {
             staged,
@@ -280,7 +294,7 @@ fn run(examination: Examination, prober: &Prober) -> Finished {
         } => {
             let version = staged.version.clone();
             guarded(version, || {
-                let staged = link_needed(*staged, &store)?;
+                let staged = link_needed(*staged, &store, trust)?;
                 examine(staged, &expected, prober, probe)
             })
         }
@@ -319,10 +333,11 @@ fn guarded(version: VersionId, examine: impl FnOnce() -> Examined) -> Finished {
         .unwrap_or_else(Finished::Rejected)
 }
 
-fn link_needed(mut staged: Staged, store: &Path) -> Result<Staged, Box<Rejected>> {
+fn link_needed(mut staged: Staged, store: &Path, trust: &Trust) -> Result<Staged, Box<Rejected>> {
     if let (Ok(elf), Some(dir)) = (&staged.elf, staged.image.parent()) {
-        staged.needed = needed::link(elf, &staged.artifact, dir, &staged.own, store)
-            .map_err(|error| reject(&staged, Stage::Stage, &error, false))?;
+        let of = (trust, &*staged.version.plugin);
+        staged.needed = needed::link(elf, &staged.artifact, dir, &staged.own, store, of)
+            .map_err(|error| reject(&staged, error.stage(), &error, false))?;
     }
     Ok(staged)
 }

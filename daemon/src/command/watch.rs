@@ -39,8 +39,11 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
             None => place::state_dir()?,
         },
         socket: place_args.socket.clone(),
-        poll: args.poll,
-        probe: args.probe.options(),
+        config: args.choices.config.clone(),
+        poll: args.choices.poll,
+        probe: args.probe.choice(),
+        trust_owner: args.choices.trust_owner.clone(),
+        allow_client: args.choices.allow_client.clone(),
         events: Some(tell),
     })?;
     let stop = engine.stopper();

@@ -11,8 +11,8 @@ use super::confine::{MEMORY, calls};
 use super::message::{Generation, Said};
 
 /// How somebody tells the probe to let a plugin do what it otherwise forbids.
-const UNSANDBOXED: &str =
-    "if it must, have it probed unsandboxed (`plugind watch --probe unsandboxed`)";
+const UNSANDBOXED: &str = "if it must, have it probed unsandboxed (`probe = \"unsandboxed\"` under `[plugin.NAME]` in plugind.toml, or \
+     `plugind watch --probe unsandboxed`)";
 
 /// What came of a probe.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ fn unsaid(
         (Last::TimedOut, _) => {
             let reason = format!(
                 "{doer} did not end within {deadline:?}; a constructor must not wait or loop: if it only takes \
-                 longer, raise --probe-timeout"
+                 longer, raise --probe-timeout, or `probe_timeout` in plugind.toml"
             );
             (Cause::Time, reason)
         }

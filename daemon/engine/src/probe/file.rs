@@ -17,8 +17,9 @@ use super::{Prober, Tried};
 use crate::inspect::inspect;
 use crate::lanes;
 use crate::needed;
-use crate::options::ProbeOptions;
+use crate::options::{ProbeOptions, Trials};
 use crate::stage::Staged;
+use crate::trust::Trust;
 
 /// Copies a file into `store`, inspects and probes the copy, and removes it.
 ///
@@ -63,7 +64,7 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
     };
     trial.plugin = Some(inspected.manifest.plugin.clone());
     let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    match Prober::new(Mode::Daemon, options, None, None).probe(inspected) {
+    match Prober::new(Mode::Daemon, Trials::all(options), None, None).probe(inspected) {
         Ok(probed) => {
             trial.probe_us = micros(probed.probe);
             match probed.tried {
@@ -131,7 +132,10 @@ fn copy(path: &Path, bytes: &[u8], own: &Path) -> Result<Staged, CopyError> {
     fs::write(&image, bytes)?;
     fs::set_permissions(&image, Permissions::from_mode(0o400))?;
     let needed = match &elf {
-        Ok(elf) => needed::link(elf, path, &dir, &own.join("image"), own)?,
+        Ok(elf) => {
+            let trust = &Trust::everybody();
+            needed::link(elf, path, &dir, &own.join("image"), own, (trust, ""))?
+        }
         Err(_) => Default::default(),
     };
     let end = elf
