@@ -33,6 +33,23 @@
 //! The daemon keeps the first page of each artifact mapped, never reads it, and asks `/proc/self/pagemap`. An embedded
 //! engine waits instead: a program maps nothing of the folder that a build writes to.
 //!
+//! # Who decides what runs
+//!
+//! Whoever can write a plugin decides what runs with the rights of the program. So a file is taken if it belongs to the
+//! user, to root or to an owner that the user trusts, and only these can write it or put another in its place: not where
+//! everybody may write the file, or the folder it lies in, unless that has the sticky bit. The file is asked through the
+//! descriptor from which it is copied. The group is trusted, as the system's own `umask` has it. Where another user deploys,
+//! the kernel gives no lease on the file, and it is the quiet that tells its end.
+//!
+//! Where `plugind.toml` names a key, the signature (minisign) in the file beside the artifact is checked against the
+//! bytes that were copied, in memory, before they are read, and those bytes are what becomes the image. Which plugin it
+//! is tells the note inside; so the signature is checked with every key there is, and what the note says must belong to
+//! the key that fits. The libraries that are copied with a plugin obey the same rules as the plugin.
+//!
+//! Directories have mode 0700 and are refused otherwise, every connection is asked for its user (`SO_PEERCRED`), every
+//! descriptor is closed in programs that are started, and a client looks at owner, mode and digest again before it opens
+//! an image.
+//!
 //! # The mapped part first
 //!
 //! Of a debug build the loader maps a tenth; the rest is for debuggers and backtraces, and writing it would take longer

@@ -13,9 +13,22 @@
 //! goes on.
 //!
 //! A constructor that starts a process, opens a socket or writes a file fails in the probe although it would work in
-//! the program; what only fails by a refused write looks like a failure of the plugin's own. Each can be allowed with
-//! `--probe unsandboxed`. One that reserves more than 4 GB of addresses, as some runtimes and sanitizers do, needs that
+//! the program; what only fails by a refused write looks like a failure of the plugin's own. Each can be allowed, for one
+//! plugin, with `probe = "unsandboxed"` in `plugind.toml`, or for all with `--probe unsandboxed`. One that reserves more than 4 GB of addresses, as some runtimes and sanitizers do, needs that
 //! too.
+//!
+//! A signature says who made a file, not what it does. It is asked for when a file is taken: what was accepted before the
+//! key was named stays accepted, and an old version that was signed well may be put back by whoever may write the folder.
+//! `settle` looks at header and tables of a file, to see that it is complete, before its signature is checked; nothing
+//! else does. Libraries that the system's loader finds elsewhere than beside the plugin are its own affair.
+//!
+//! Only the folder in which a file lies is looked at, not those above it, and of a link to a file only the folder of the
+//! link. Access control lists are not read; what they add to the group is trusted as the group is.
+//!
+//! A user whom `--allow-client` lets in may ask and command, and cannot open plugins: images lie in a directory that only
+//! the engine's user can enter. Root is never kept out.
+//!
+//! `plugind.toml` is read once, at the start.
 //!
 //! Where no program is there to try a version, it is announced all the same and every status says `not probed`.
 //!
