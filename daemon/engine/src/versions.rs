@@ -151,6 +151,8 @@ impl Loop {
                 present: true,
             },
         );
+        // A copy that was made only to be sure is no news, not even of a version that was rejected.
+        let confirming = self.was_confirming(path);
         let newest = self
             .catalogue
             .plugins
@@ -158,13 +160,14 @@ impl Loop {
             .and_then(|versions| versions.newest_from(path));
         if let Some(newest) = newest
             && newest.shown.digest == copied.digest
-            && newest.is_sound()
+            && (newest.is_sound() || confirming)
         {
             let (event, id) = (of_version(Kind::Unchanged, newest), newest.id());
-            self.tell_unchanged(&id);
-            self.mend(&id, copied);
-            // A copy that was made only to be sure is no news.
-            if !self.was_confirming(path) {
+            if newest.is_sound() {
+                self.tell_unchanged(&id);
+                self.mend(&id, copied);
+            }
+            if !confirming {
                 self.tell(event);
             }
             self.unchanged(path, &id);
