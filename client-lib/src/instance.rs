@@ -31,15 +31,17 @@ pub struct Instance<C: Contract + ?Sized> {
     loader: Sender<Request>,
     /// The epoch of the snapshot with which it was found to be up to date.
     settled: Option<u64>,
-    /// The version that could not take the state, and why; told once.
-    kept_from: Option<(Arc<SymbolTable>, String)>,
+    /// The version that could not take the state.
+    kept_from: Option<Arc<SymbolTable>>,
+    /// The version that could not be opened, or does not fit, and was said.
+    refused: Option<VersionId>,
 }
 
 /// What [`Client::sync`](crate::Client::sync) did with one instance, or with all of a [`Follow`](crate::Follow).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is of the newest version already.
+    /// There is nothing new: it is of the newest version, or has said why it is not.
     UpToDate,
     /// It is of another version now.
     Swapped {
@@ -49,7 +51,7 @@ pub enum Outcome {
         to: VersionId,
     },
     /// It stays with its version, state untouched: a newer one does not fit, cannot be opened, or cannot take the state.
-    /// Said at every sync until there is a better one.
+    /// Said once for each such version.
     Kept {
         /// The version that it was not carried to.
         version: VersionId,
@@ -117,6 +119,7 @@ impl<C: Contract + ?Sized> Instance<C> {
             loader,
             settled: None,
             kept_from: None,
+            refused: None,
         })
     }
 
@@ -145,8 +148,24 @@ impl<C: Contract + ?Sized> Instance<C> {
     }
 
     /// Notes that the state stays, and tells it.
+    /// Says once why a newer version is not in the snapshot.
+    fn look_at_refused(&mut self, snapshot: &Snapshot) -> Outcome {
+        let refused = snapshot.refused(self.plugin.slot());
+        let Some(Refused {
+            version, reason, ..
+        }) = refused.filter(|refused| self.refused.as_ref() != Some(&refused.version))
+        else {
+            return Outcome::UpToDate;
+        };
+        self.refused = Some(version.clone());
+        Outcome::Kept {
+            version: version.clone(),
+            reason: reason.clone(),
+        }
+    }
+
     fn keep(&mut self, from: &Arc<SymbolTable>, reason: &str) {
-        self.kept_from = Some((Arc::clone(from), reason.to_owned()));
+        self.kept_from = Some(Arc::clone(from));
         // Nobody hears it when the client is gone: then nothing is swapped any more.
         let _ = self.loader.send(Request::Kept(Kept {
             slot: self.plugin.slot(),
@@ -197,26 +216,14 @@ impl<C: Contract + ?Sized> InSync for Instance<C> {
         let to = self.plugin.table_in(snapshot);
         if Arc::ptr_eq(&self.table, to) && self.is_own() {
             self.reader.stay_on(snapshot);
-            return match snapshot.refused(self.plugin.slot()) {
-                Some(Refused {
-                    version, reason, ..
-                }) => Outcome::Kept {
-                    version: version.clone(),
-                    reason: reason.clone(),
-                },
-                None => {
-                    self.settled = Some(snapshot.epoch);
-                    Outcome::UpToDate
-                }
-            };
+            self.settled = Some(snapshot.epoch);
+            return self.look_at_refused(snapshot);
         }
-        if let Some((known, reason)) = &self.kept_from
+        if let Some(known) = &self.kept_from
             && Arc::ptr_eq(known, to)
         {
-            return Outcome::Kept {
-                version: to.version().clone(),
-                reason: reason.clone(),
-            };
+            self.settled = Some(snapshot.epoch);
+            return Outcome::UpToDate;
         }
         let (from, to) = (self.version().clone(), Arc::clone(to));
         match self.carry(&to) {

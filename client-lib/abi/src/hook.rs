@@ -6,6 +6,9 @@
 //! image, `plugind_shims`; a panic will be told if the stack holds a frame of a function in it. What another image guards
 //! lies in another section, so each image speaks for its own panics.
 //!
+//! A panic after which the runtime ends the program, such as a second one while the first unwinds, is printed with the
+//! one that was held back before it: nobody lives to tell them.
+//!
 //! macOS would need another form of the section's name and of the symbols at its ends, Windows the same and
 //! `RtlVirtualUnwind`; neither is written.
 
@@ -23,6 +26,8 @@ pub(crate) struct Place {
     len: usize,
     pub(crate) line: u32,
     pub(crate) column: u32,
+    message: [u8; 200],
+    message_len: usize,
 }
 
 thread_local! {
@@ -40,7 +45,12 @@ impl Place {
             len: name.len().min(200),
             line: location.line(),
             column: location.column(),
+            message: [0; 200],
+            message_len: 0,
         };
+        let message = info.payload_as_str().unwrap_or_default().as_bytes();
+        place.message_len = message.len().min(200);
+        place.message[..place.message_len].copy_from_slice(&message[..place.message_len]);
         // A long path keeps its end, which tells more.
         let from = name.len() - place.len;
         place.file[..place.len].copy_from_slice(&name[from..]);
@@ -49,6 +59,16 @@ impl Place {
 
     pub(crate) fn file(&self) -> &[u8] {
         &self.file[..self.len]
+    }
+
+    /// As the hook of the standard library would, which is not asked any more.
+    fn print(&self) {
+        let [file, message] = [self.file(), &self.message[..self.message_len]]
+            .map(|text| String::from_utf8_lossy(text));
+        eprintln!(
+            "panicked at {file}:{}:{}:\n{message}",
+            self.line, self.column
+        );
     }
 }
 
@@ -65,6 +85,11 @@ pub(crate) fn install() {
                 // Where a panic aborts nobody lives to tell it.
                 if cfg!(panic = "abort") || PRINTS.get() || !is_guarded() {
                     before(info);
+                } else if ends_the_program(info) {
+                    if let Some(held_back) = LAST.take() {
+                        held_back.print();
+                    }
+                    before(info);
                 } else {
                     LAST.set(Place::of(info));
                 }
@@ -74,6 +99,18 @@ pub(crate) fn install() {
     if !HOOK.is_completed() {
         first();
     }
+}
+
+/// Whether this is the runtime's own panic, with which it ends the program. Its texts are those of
+/// `library/core/src/panicking.rs`; one that changed is held back, as all were.
+fn ends_the_program(info: &PanicHookInfo<'_>) -> bool {
+    const TEXTS: [&str; 3] = [
+        "panic in a destructor during cleanup",
+        "panic in a function that cannot unwind",
+        "unsafe precondition(s) violated",
+    ];
+    let text = info.payload_as_str().unwrap_or_default();
+    TEXTS.iter().any(|start| text.starts_with(start))
 }
 
 /// Where the panic was that was caught just now.
@@ -172,6 +209,30 @@ mod tests {
     impl Drop for FallsAgain {
         fn drop(&mut self) {
             panic!("again");
+        }
+    }
+
+    #[test]
+    fn a_panic_that_ends_the_program_is_printed_with_the_one_before() {
+        const ENDS: &str = "PLUGIND_TEST_ENDS";
+        if std::env::var_os(ENDS).is_some() {
+            let twice = || {
+                let _again = FallsAgain;
+                panic!("once");
+            };
+            told(twice);
+            return;
+        }
+        let own = std::env::current_exe().unwrap();
+        let ended = std::process::Command::new(own)
+            .args(["--nocapture", "the_program_is_printed"])
+            .env(ENDS, "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success(), "{stderr}");
+        for part in [file!(), "again", "destructor during cleanup"] {
+            assert!(stderr.contains(part), "no {part:?} in {stderr}");
         }
     }
 

@@ -17,6 +17,7 @@ use plugind_wire::message::{EngineHello, ToClient};
 use crate::catalogue::{Catalogue, ClientId};
 use crate::clients::{Session, Waiter};
 use crate::events::Listener;
+use crate::file_limit;
 use crate::lanes::Layout;
 use crate::opening::Opening;
 use crate::probe::Probed;
@@ -136,6 +137,7 @@ impl Loop {
 
     /// Runs until somebody says stop.
     pub(crate) fn run(mut self) {
+        file_limit::is_an_error_here();
         let mut watching = Event::new(Kind::Watching);
         watching.folder = Some(self.hello.folder.display().to_string());
         self.tell(watching);

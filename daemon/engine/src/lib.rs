@@ -21,6 +21,7 @@ mod declares;
 mod engine;
 mod events;
 mod expectation;
+mod file_limit;
 mod inspect;
 mod json_file;
 mod lanes;

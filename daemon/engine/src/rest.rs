@@ -18,6 +18,7 @@ use rustix::thread::gettid;
 use tempfile::TempDir;
 
 use crate::buffers::{Buffer, Buffers};
+use crate::file_limit;
 use crate::workers::Finished;
 
 /// How long memory is kept after its last use.
@@ -145,6 +146,7 @@ fn work(
     buffers: &Buffers,
     ending: &AtomicBool,
 ) {
+    file_limit::is_an_error_here();
     // What leads to new code goes first where processors are few. Where that is forbidden it shares them.
     let _ = setpriority_process(Some(gettid()), NICE);
     loop {

@@ -4,9 +4,10 @@
 //! tables lie inside it (see [`crate::complete`]).
 //!
 //! One kind of writer escapes the lease: one that opens the file anew for each piece, between two pieces. It betrays
-//! itself, by writing to an inode that was settled before without emptying it first (see [`crate::truncation`]), or by
-//! leaving the file incomplete while nobody can write it; then the file must also have been quiet for [`QUIET`]. Where
-//! leases do not work every file must have been quiet, for [`QUIET_WITHOUT_LEASE`].
+//! itself, by writing to an inode that was settled before without emptying it first (see [`crate::truncation`]), by
+//! closing it twice before it was settled, or by leaving the file incomplete while nobody can write it; then the file must
+//! also have been quiet for [`QUIET`]. Where leases do not work every file must have been quiet, for
+//! [`QUIET_WITHOUT_LEASE`].
 //!
 //! An incomplete file that nobody can write is rejected after [`PATIENCE`] without a change; the next change starts
 //! over.
@@ -192,6 +193,8 @@ pub(crate) struct Settling {
     appeared: bool,
     /// Written to since, under the name it had.
     written: bool,
+    /// A writer closed it since, under the name it had.
+    closed: bool,
     /// A writer that was seen to leave the file between two pieces.
     in_pieces: bool,
     /// What the last look saw, and since when that has not changed.
@@ -208,6 +211,7 @@ impl Settling {
             before,
             appeared: false,
             written: false,
+            closed: false,
             in_pieces: false,
             last: None,
             pause: RETRY.0,
@@ -228,10 +232,14 @@ impl Settling {
         match change {
             Change::Appeared => {
                 self.appeared = true;
+                self.closed = false;
                 self.in_pieces = false;
             }
-            Change::Written => {
+            Change::Written | Change::Closed => {
                 self.written = true;
+                // Closed once more before it was looked at: by somebody who opens it for each piece, or in a hurry.
+                self.in_pieces |= self.closed && change == Change::Closed;
+                self.closed |= change == Change::Closed;
                 self.last = self.last.map(|(seen, _)| (seen, now));
             }
             Change::Vanished | Change::Attributes | Change::Signed | Change::Scanned => {}

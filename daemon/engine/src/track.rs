@@ -129,6 +129,9 @@ impl Loop {
             Phase::Idle | Phase::Absent => {
                 if tracked.wants_a_look(path, change) {
                     tracked.settling(path, now).hear(change, now);
+                } else if change == Change::Scanned && tracked.may_be_another(path) {
+                    tracked.settling(path, now);
+                    tracked.confirming = true;
                 }
             }
         }
@@ -407,5 +410,12 @@ impl Tracked {
         let same =
             |seen: Identity| settle::identity(path).is_some_and(|now| seen.same_content(&now));
         !self.settled_identity().is_some_and(same) || matches!(self.phase, Phase::Absent)
+    }
+
+    /// Whether its content may have changed although size and time of change did not, as a copy leaves them that sets
+    /// the time. The time that nobody can set tells, but it changes with mode, owner and links as well.
+    fn may_be_another(&self, path: &Path) -> bool {
+        let seen = self.settled_identity().filter(|_| self.rejected.is_none());
+        seen.is_some_and(|seen| settle::identity(path).is_some_and(|now| seen != now))
     }
 }

@@ -12,11 +12,13 @@
 //!
 //! A file that is cut to another length may look emptied as well: the kernel unmaps a large folio to split it. Where the
 //! section headers stand last, as linkers put them, that does no harm: without those at its new end, which were written
-//! since, the file is not complete. Not told are a writer that cuts a file and fills it to its old length again, and one
-//! that cuts off bytes behind the section headers, if they open the file for each piece.
+//! since, the file is not complete. Not told are a writer that cuts a file and fills it to its old length again, one that
+//! cuts off bytes behind the section headers, and one that writes past the page cache (`O_DIRECT`), which unmaps the page
+//! as well, if they open the file for each piece.
 //!
-//! Only the daemon holds pages: a program maps nothing of the folder that a build writes to. While one is mapped the artifact's file system cannot be unmounted, and an inode that was deleted keeps its space
-//! until the next one is settled. Linux only; elsewhere nothing is claimed, and overwriting in place waits.
+//! Only the daemon holds pages: a program maps nothing of the folder that a build writes to. While one is mapped the
+//! artifact's file system cannot be unmounted, and an inode that was deleted keeps its space until the next one is
+//! settled. Linux only; elsewhere nothing is claimed, and overwriting in place waits.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;

@@ -48,8 +48,10 @@ pub(crate) enum Hint {
 pub(crate) enum Change {
     /// A name now stands for a file that it did not stand for before: created, linked, renamed to.
     Appeared,
-    /// Content was written, or a writer closed the file.
+    /// Content was written.
     Written,
+    /// A writer closed the file.
+    Closed,
     /// The name is gone.
     Vanished,
     /// Times, mode or link count.
@@ -63,7 +65,12 @@ pub(crate) enum Change {
 impl Change {
     /// Whether it is about what the name stands for, not about its attributes.
     pub(crate) fn is_content(self) -> bool {
-        matches!(self, Self::Appeared | Self::Written | Self::Vanished)
+        matches!(self, Self::Appeared | Self::Vanished) || self.is_written()
+    }
+
+    /// Whether it is about the content of a file that goes by the name that it had.
+    fn is_written(self) -> bool {
+        matches!(self, Self::Written | Self::Closed)
     }
 }
 
@@ -217,6 +224,7 @@ impl Watch {
             }
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => &[Change::Vanished],
             EventKind::Modify(ModifyKind::Metadata(_)) => &[Change::Attributes],
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => &[Change::Closed],
             _ => &[Change::Written],
         };
         let mut hints = Vec::new();
@@ -235,7 +243,7 @@ impl Watch {
                 // A new directory of the same name may have the same inode; its watch is gone all the same.
                 self.watched.remove(path);
             }
-            if change != Change::Written {
+            if !change.is_written() {
                 hints.push(Hint::Everything);
             }
             return;
@@ -255,7 +263,7 @@ impl Watch {
         }
         let signed = signature::signed(name).filter(|name| lanes::is_artifact(name));
         if let Some(name) = signed.filter(|_| !lanes.is_empty()) {
-            if matches!(change, Change::Appeared | Change::Written) {
+            if change == Change::Appeared || change.is_written() {
                 hints.extend(lanes.iter().map(|lane| Hint::Path {
                     lane: lane.name.clone(),
                     path: lane.dir.join(name),
@@ -269,7 +277,7 @@ impl Watch {
             && matches!(change, Change::Appeared | Change::Attributes)
             && fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
         let on_the_way = self.ways.iter().any(|way| way.starts_with(path));
-        if appeared || (on_the_way && change != Change::Written) {
+        if appeared || (on_the_way && !change.is_written()) {
             hints.push(Hint::Everything);
         }
     }

@@ -16,6 +16,7 @@ use plugind_wire::{VersionId, sentence};
 
 use crate::buffers::Buffers;
 use crate::expectation::Expectation;
+use crate::file_limit;
 use crate::inspect::{InspectError, Inspected, contract_names, inspect};
 use crate::needed;
 use crate::options::Trials;
@@ -208,7 +209,10 @@ impl<J: Send + 'static> Pool<J> {
                 let work = work.clone();
                 thread::Builder::new()
                     .name(format!("plugind-{name}-{i}"))
-                    .spawn(move || work(&to_do, &done))
+                    .spawn(move || {
+                        file_limit::is_an_error_here();
+                        work(&to_do, &done);
+                    })
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {

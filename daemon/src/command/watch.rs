@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -20,6 +21,8 @@ use crate::place::target_directory;
 
 /// Events that wait for the terminal.
 const EVENTS: usize = 4096;
+/// How long a reader who does not read has to take the last of them.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
     let folder = match &args.folder {
@@ -48,16 +51,17 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
     })?;
     let stop = engine.stopper();
     let json = args.json;
-    let printer = thread::Builder::new()
+    let (tell_printed, printed) = bounded(1);
+    thread::Builder::new()
         .name("plugind-print".to_owned())
         .spawn({
             let (stop, exists) = (engine.stopper(), folder.path().exists());
             let folder = folder.path().display().to_string();
             move || {
-                let printed = print_events(&events, json, &folder, exists);
+                let result = print_events(&events, json, &folder, exists);
                 // Nobody reads what happens: the command ends as any other would.
                 stop.stop("its output is closed");
-                printed
+                let _ = tell_printed.send(result);
             }
         })?;
     thread::Builder::new()
@@ -68,9 +72,9 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
             }
         })?;
     let ended = engine.wait();
-    // The channel is closed now; a terminal that went away is the only way to fail.
-    let printed = printer.join();
-    if let Ok(Err(error)) = printed {
+    // The channel of events is closed now; a terminal that went away is the only way to fail. One that stands still,
+    // as after Ctrl-S, does not keep the daemon.
+    if let Ok(Err(error)) = printed.recv_timeout(LAST_EVENTS) {
         return Err(error.context("cannot print events"));
     }
     ended?;
