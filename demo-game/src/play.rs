@@ -93,8 +93,12 @@ impl Play {
             Change::Added { version } => {
                 eprintln!("demo-game: {version} joined at frame {}", self.frame);
             }
-            Change::Swapped { to, .. } => {
-                eprintln!("demo-game: {to} took over at frame {}", self.frame);
+            Change::Swapped { from, to } => {
+                self.fault = None;
+                eprintln!(
+                    "demo-game: {to} took over from v{} at frame {}",
+                    from.number, self.frame
+                );
             }
             Change::Kept { version, reason } | Change::Refused { version, reason } => {
                 self.tell(format!("{version} is not used: {reason}"));
