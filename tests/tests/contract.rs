@@ -143,6 +143,11 @@ const REFUSED: &[Refused] = &[
         "CONTRACT { fn f(); }",
     ),
     (
+        "CONTRACT { #[cfg(unix)] fn f(); }",
+        "a default body makes it optional",
+        "CONTRACT { fn r#type(r#fn: u8) -> u8; fn f(mut n: u8) -> u8 { n += 1; n } }",
+    ),
+    (
         "CONTRACT { fn f<T>(input: &T); }",
         "generic parameters",
         "CONTRACT { fn f(input: &u8); }",
@@ -225,6 +230,16 @@ const REFUSED: &[Refused] = &[
         "HOST { fn f(self); }",
         "takes `&self` or `&mut self`",
         "HOST { fn f(&mut self); }",
+    ),
+    (
+        "HOST { fn new(&mut self); }",
+        "another name",
+        "HOST { fn renew(&mut self, data: &[u8], data_len: usize); }",
+    ),
+    (
+        "HOST { fn f(&self); } CONTRACT { fn g(engine: &mut Option<EngineRef<'_>>); }",
+        "inside another type",
+        "HOST { fn f(&self); } CONTRACT { fn g(engine: &mut EngineRef<'_>, all: &mut [EngineRef<'_>]); }",
     ),
     (
         "HOST { fn f(&self) {} }",

@@ -52,6 +52,8 @@ pub struct Type {
     pub owns: bool,
     /// Owned memory may change sides through a shared reference: by a clone that shares it, or from inside a cell.
     pub shares: bool,
+    /// Has a program's object inside.
+    pub lends: bool,
     /// Holds a reference.
     pub borrows: bool,
     /// Dropping a value does something.
@@ -128,6 +130,7 @@ impl Type {
             fixed: true,
             owns: false,
             shares: false,
+            lends: false,
             borrows: false,
             drops: false,
             repr: "",
@@ -198,6 +201,7 @@ impl Type {
             self.fixed &= ty.fixed;
             self.owns |= ty.owns;
             self.shares |= ty.shares;
+            self.lends |= ty.lends || matches!(ty.sort, Sort::Host);
             self.borrows |= ty.borrows;
             i += 1;
         }

@@ -1,12 +1,15 @@
 //! How one argument crosses the boundary.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Ident, Type, TypeReference};
+use syn::ext::IdentExt;
+use syn::{Ident, PatIdent, Token, Type, TypeReference};
 
 /// One argument that is not the state.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
+    /// Of the name in a body.
+    pub(crate) mutability: Option<Token![mut]>,
     pub(crate) ty: Type,
     mode: Mode,
 }
@@ -26,7 +29,7 @@ enum Mode {
 }
 
 impl Argument {
-    pub(crate) fn parse(name: &Ident, ty: &Type) -> syn::Result<Self> {
+    pub(crate) fn parse(pattern: &PatIdent, ty: &Type) -> syn::Result<Self> {
         let mode = match ty {
             Type::Reference(reference) => Self::reference(reference)?,
             ty => {
@@ -35,7 +38,8 @@ impl Argument {
             }
         };
         Ok(Self {
-            name: name.clone(),
+            name: pattern.ident.clone(),
+            mutability: pattern.mutability,
             ty: ty.clone(),
             mode,
         })
@@ -99,7 +103,7 @@ impl Argument {
     /// The parameters that carry it, as name and type.
     pub(crate) fn parameters(&self) -> Vec<(Ident, TokenStream)> {
         let name = &self.name;
-        let len = format_ident!("{name}_len");
+        let len = self.len();
         match &self.mode {
             Mode::Number(ty) => vec![(name.clone(), quote!(::core::primitive::#ty))],
             Mode::Value => {
@@ -157,7 +161,7 @@ impl Argument {
     /// What the plugin's side makes of them, inside `unsafe`.
     pub(crate) fn take(&self) -> TokenStream {
         let name = &self.name;
-        let len = format_ident!("{name}_len");
+        let len = self.len();
         match &self.mode {
             Mode::Number(_) => quote!(#name),
             Mode::Value => quote!(::core::clone::Clone::clone(&*#name)),
@@ -177,6 +181,11 @@ impl Argument {
                 quote!(::core::str::from_utf8_unchecked(::core::slice::from_raw_parts(#name, #len)))
             }
         }
+    }
+
+    /// The parameter that carries a length. No argument of the user's is the same name, whatever it is called.
+    fn len(&self) -> Ident {
+        format_ident!("{}_len", self.name.unraw(), span = Span::mixed_site())
     }
 
     /// What the other side may change through it.

@@ -210,12 +210,13 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
         _ => quote!(&self),
     };
     let (names, types) = function.named_arguments();
+    let patterns = function.patterns();
     // Without the state, which only the plugin can look into.
     let fallback = function.default.as_ref().map(|body| {
         quote! {
             if __call.is_null() {
                 #[allow(unused_variables)]
-                fn __fallback(#(#names: #types),*) -> #result #body
+                fn __fallback(#(#patterns: #types),*) -> #result #body
                 return ::core::result::Result::Ok(__fallback(#(#names),*));
             }
         }

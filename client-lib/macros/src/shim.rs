@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::ext::IdentExt;
 use syn::{Ident, Type};
 
 use crate::signature::{Access, Function, Returned};
@@ -108,5 +109,5 @@ pub(crate) fn call(function: &Function, result: &Type, state: &TokenStream) -> T
 }
 
 fn name_of(function: &Ident) -> Ident {
-    format_ident!("__shim_{function}")
+    format_ident!("__shim_{}", function.unraw())
 }

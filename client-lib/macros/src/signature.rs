@@ -2,6 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
 use syn::{FnArg, Ident, Pat, ReceiverKind, ReturnType, TraitItemFn, Type};
 
 use crate::argument::{Argument, refuse_unstable};
@@ -53,6 +54,23 @@ pub(crate) enum Returned {
 impl Function {
     pub(crate) fn parse(item: &TraitItemFn, owner: Owner) -> syn::Result<Self> {
         let sig = &item.sig;
+        if let Some(cfg) = item
+            .attrs
+            .iter()
+            .find(|attribute| attribute.path().is_ident("cfg"))
+        {
+            let why = format!(
+                "{} is there or not: `cfg` would make it another one for each side; a default body makes it optional",
+                owner.noun()
+            );
+            return refuse(cfg, why);
+        }
+        if owner == Owner::Host && sig.ident.unraw() == "new" {
+            return refuse(
+                &sig.ident,
+                "`new` is how a program lends its object; give the function another name",
+            );
+        }
         refuse_unlike_plain(sig, owner)?;
         let mut arguments = Vec::new();
         let mut state = None;
@@ -88,7 +106,7 @@ impl Function {
                 let why = format!("an argument of {} has a plain name", owner.noun());
                 return refuse(&typed.pat, why);
             };
-            arguments.push(Argument::parse(&pattern.ident, &typed.ty)?);
+            arguments.push(Argument::parse(pattern, &typed.ty)?);
         }
         if owner == Owner::Host && state.is_none() {
             return refuse(
@@ -145,6 +163,14 @@ impl Function {
         arguments
             .map(|argument| (&argument.name, &argument.ty))
             .unzip()
+    }
+
+    /// The arguments as a body has them, without the state.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = TokenStream> {
+        self.arguments.iter().map(|argument| {
+            let (mutability, name) = (&argument.mutability, &argument.name);
+            quote!(#mutability #name)
+        })
     }
 
     /// The type of each argument whose layout matters.
@@ -211,15 +237,21 @@ impl Function {
                  `Vec`, or a foreign type that only a state may hold: pass what is inside",
                 self.name
             );
+            let lends = format!(
+                "`{}` has the program's object inside another type, where nothing compares what it offers: pass it as \
+                 `&`, as `&mut` or in a slice",
+                self.name
+            );
             quote! {
                 const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::TYPE.shares, #message);
+                const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::TYPE.lends, #lends);
             }
         });
         // In an alias a borrowed result, however deep, names no lifetime and does not compile.
         let result = match &self.result {
             Returned::State => None,
             Returned::Value(ty) => {
-                let alias = format_ident!("__Result_{}", self.name);
+                let alias = format_ident!("__Result_{}", self.name.unraw());
                 Some(quote! {
                     #[allow(non_camel_case_types, dead_code)]
                     type #alias = #ty;
