@@ -95,6 +95,9 @@ fn the_same_bytes_are_tried_once() {
     retry().expect(5, &["victim v8 was rejected at probe: ", "SIGABRT"]);
     assert_eq!(victims.probes(&call), 2);
     fs::write(&mended, "").expect("a file");
+    daemon.wait("the event of what was tried again", |event| {
+        event.event == Kind::Rejected && event.version == Some(8)
+    });
     let mark = daemon.mark();
     victims.deliver(&broken);
     assert!(is_untried(&rejected(&daemon, mark, "the same bytes")));

@@ -201,7 +201,7 @@ pub unsafe fn guard<T>(report: *mut Report, room: *mut T, body: impl FnOnce() ->
 #[cold]
 #[inline(never)]
 unsafe fn tell(report: *mut Report, payload: Box<dyn Any + Send>) {
-    let (place, in_program) = (hook::last_place(), payload.downcast_ref::<InProgram>());
+    let in_program = payload.downcast_ref::<InProgram>();
     let message: &str = match (
         payload.downcast_ref::<&str>(),
         payload.downcast_ref::<String>(),
@@ -212,6 +212,7 @@ unsafe fn tell(report: *mut Report, payload: Box<dyn Any + Send>) {
         (_, _, Some(InProgram { message, .. })) => message,
         (None, None, None) => "a value that is no text",
     };
+    let place = hook::last_place().filter(|place| place.said(message));
     let (file, line, column) = match (in_program, &place) {
         (Some(InProgram { location, .. }), _) => (location.as_bytes(), 0, 0),
         (None, Some(place)) => (place.file(), place.line, place.column),

@@ -61,6 +61,12 @@ impl Place {
         &self.file[..self.len]
     }
 
+    /// Whether the panic there may have said this. One that was caught by the plugin leaves its place behind.
+    pub(crate) fn said(&self, message: &str) -> bool {
+        let known = &self.message[..self.message_len];
+        known.is_empty() || message.as_bytes().starts_with(known)
+    }
+
     /// As the hook of the standard library would, which is not asked any more.
     fn print(&self) {
         let [file, message] = [self.file(), &self.message[..self.message_len]]
@@ -172,7 +178,7 @@ fn is_guarded() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{catch_unwind, panic_any};
+    use std::panic::{catch_unwind, panic_any, resume_unwind};
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
@@ -265,6 +271,12 @@ mod tests {
             (fell("a value that is no text"), 1)
         );
         assert_eq!((told(|| panic!("two")), printed()), (fell("two"), 0));
+        let resumed = || {
+            let _ = catch_unwind(|| panic!("caught"));
+            resume_unwind(Box::new("resumed"));
+        };
+        let nowhere = Some(("resumed".to_owned(), String::new()));
+        assert_eq!((told(resumed), printed()), (nowhere, 0));
         let _ = catch_unwind(|| panic!("outside"));
         assert_eq!(printed(), 1);
         let _ = take_hook();

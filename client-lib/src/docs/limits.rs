@@ -14,8 +14,8 @@
 //!
 //! A constructor that starts a process, opens a socket or writes a file fails in the probe although it would work in
 //! the program; what only fails by a refused write looks like a failure of the plugin's own. Each can be allowed, for one
-//! plugin, with `probe = "unsandboxed"` in `plugind.toml`, or for all with `--probe unsandboxed`. One that reserves more than 4 GB of addresses, as some runtimes and sanitizers do, needs that
-//! too.
+//! plugin, with `probe = "unsandboxed"` in `plugind.toml`, or for all with `--probe unsandboxed`. One that reserves more
+//! than 4 GB of addresses, as some runtimes and sanitizers do, needs that too.
 //!
 //! A signature says who made a file, not what it does. It is asked for when a file is taken: what was accepted before the
 //! key was named stays accepted, and an old version that was signed well may be put back by whoever may write the folder.
@@ -69,6 +69,12 @@
 //! that reopens the file between two pieces cannot be told from one that is done. The same goes for `cp` over a file
 //! with an embedded engine, and where the daemon may not lock a page of it in memory (`ulimit -l`). Where leases do not
 //! work, on most network file systems and for files of another user, every file must have been quiet for 250 ms.
+//!
+//! What no event tells is found by the scan, every 30 s: a file that is overwritten under another name, of which the
+//! watched one is a hard link or a symbolic link to a place that is not watched.
+//!
+//! A writer that is killed while it patches a file of the same length leaves a mixture that nothing tells from a
+//! finished file; it is published like one.
 //!
 //! # Platforms
 //!
