@@ -36,15 +36,21 @@ fn below(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// A daemon, a client of it, and a program with an engine of its own, all at work.
+fn running<'h>(home: &'h Home, folder: &Path) -> (Daemon<'h>, Call, Call) {
+    let daemon = Daemon::watch(home, folder, &[]);
+    let call = Call::watch(home, "x", "answer");
+    call.wait_result(1);
+    let embedded = Call::host(home, Path::new(HOST), "embed", folder, "x", "answer");
+    embedded.wait_result(1);
+    (daemon, call, embedded)
+}
+
 #[test]
 fn directories_that_nobody_else_can_enter() {
     let home = Home::new();
     let folder = folder(&home);
-    let daemon = Daemon::watch(&home, &folder, &[]);
-    let call = Call::watch(&home, "x", "answer");
-    call.wait_result(1);
-    let embedded = Call::host(&home, Path::new(HOST), "embed", &folder, "x", "answer");
-    embedded.wait_result(1);
+    let (daemon, _call, _embedded) = running(&home, &folder);
     let me = rustix::process::geteuid().as_raw();
     for top in [home.runtime(), home.state()] {
         let found = fs::metadata(&top).expect("a directory of plugind");
@@ -141,11 +147,7 @@ fn inheritable(process: &str) -> BTreeSet<Open> {
 fn descriptors_that_nobody_inherits() {
     let home = Home::new();
     let folder = folder(&home);
-    let daemon = Daemon::watch(&home, &folder, &[]);
-    let call = Call::watch(&home, "x", "answer");
-    call.wait_result(1);
-    let embedded = Call::host(&home, Path::new(HOST), "embed", &folder, "x", "answer");
-    embedded.wait_result(1);
+    let (daemon, call, embedded) = running(&home, &folder);
     // Whoever runs the tests may have left something open, which all have from there.
     let from_outside = inheritable("self");
     for pid in [daemon.pid(), call.pid(), embedded.pid()] {

@@ -15,6 +15,12 @@ fn until_says(host: &Process<Said>, which: u32) -> Said {
         .line
 }
 
+/// The program's first word that the newest version is not used.
+fn refusal(host: &Process<Said>) -> Said {
+    let refused = |said: &Said| said.refused.is_some();
+    host.wait("it is refused", 0, refused, String::new).line
+}
+
 const FIXED: (&str, &str) = ("    fn title(of: &str) -> String;\n", "");
 const WITHOUT_TITLE: (&str, &str) = (
     "    fn title(of: &str) -> String {\n        of.to_owned()\n    }\n",
@@ -53,14 +59,7 @@ fn fixed_types_cross_between_compilers_and_others_do_not() {
     judged.contract(&[FIXED, ("#[repr(C)]\npub struct Score", "pub struct Score")]);
     drop(host);
     let host = judged.host(Toolchain::This);
-    let refused = host
-        .wait(
-            "it is refused",
-            0,
-            |said| said.refused.is_some(),
-            String::new,
-        )
-        .line;
+    let refused = refusal(&host);
     assert!(refused.refused.is_some_and(
         |said| said.contains("`Score` is `#[repr(C)]`") || said.contains("without `repr`")
     ));
@@ -86,14 +85,7 @@ fn fixed_types_cross_between_compilers_and_others_do_not() {
     drop(host);
     daemon.decided(5);
     let host = judged.host(Toolchain::This);
-    let refused = host
-        .wait(
-            "it is refused",
-            0,
-            |said| said.refused.is_some(),
-            String::new,
-        )
-        .line;
+    let refused = refusal(&host);
     let said = refused.refused.expect("as waited for");
     assert!(
         said.contains("-nightly") && said.contains("`title` has types"),

@@ -24,7 +24,7 @@ use crate::probe::Probed;
 use crate::quarantine::Quarantine;
 use crate::server::Input;
 use crate::state::State;
-use crate::track::Tracked;
+use crate::tracked::Tracked;
 use crate::trust::Trust;
 use crate::turns::Turns;
 use crate::watch::Watch;

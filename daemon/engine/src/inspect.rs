@@ -134,12 +134,8 @@ fn decide(elf: &Elf, plugin: &str, expected: &[Expectation]) -> Result<Manifest,
     Ok(manifest)
 }
 
-/// The document of `plugind inspect`: what would be decided about a file.
-///
-/// # Errors
-///
-/// If the file cannot be read.
-pub fn inspect_file(path: &Path) -> io::Result<Inspection> {
+/// All of a file that somebody named.
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::options()
         .read(true)
         // A FIFO or a device must not make anybody wait.
@@ -150,6 +146,16 @@ pub fn inspect_file(path: &Path) -> io::Result<Inspection> {
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The document of `plugind inspect`: what would be decided about a file.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn inspect_file(path: &Path) -> io::Result<Inspection> {
+    let bytes = read_file(path)?;
     let stem = || {
         let name = path.file_name().unwrap_or(OsStr::new("plugin"));
         lanes::stem(name).map_or_else(|| name.to_string_lossy().into_owned(), str::to_owned)

@@ -47,6 +47,7 @@ mod stage;
 mod start;
 mod state;
 mod track;
+mod tracked;
 mod truncation;
 mod trust;
 mod turns;

@@ -11,38 +11,10 @@ use crate::events::of_file;
 use crate::lanes::{self, Layout};
 use crate::opening::Opening;
 use crate::seen::Seen;
-use crate::settle::{self, Before, Identity, Look, Settled, Settling};
+use crate::settle::{self, Before, Look, Settled, Settling};
+use crate::tracked::{Phase, Tracked};
 use crate::watch::{Change, Hint};
 use crate::workers::{Copy, Source};
-
-/// One watched artifact.
-pub(crate) struct Tracked {
-    lane: String,
-    phase: Phase,
-    /// What was copied last.
-    pub(crate) settled: Option<Before>,
-    /// What was rejected last; the same state is not looked at again.
-    rejected: Option<Seen>,
-    /// Its place among what was found at the start, until it has a number or lost the place.
-    turn: Option<usize>,
-    /// It is copied once more only to be sure that no write hid behind equal times.
-    confirming: bool,
-    /// The copy that came back last was such a one.
-    confirmed: bool,
-}
-
-enum Phase {
-    Idle,
-    Settling {
-        settling: Box<Settling>,
-        next: Instant,
-    },
-    Copying {
-        /// What was heard meanwhile that may matter.
-        heard: Option<Change>,
-    },
-    Absent,
-}
 
 impl Loop {
     /// What is there at the start, oldest first: it gets its numbers in that order.
@@ -371,51 +343,5 @@ impl Loop {
                 next: Instant::now(),
             };
         }
-    }
-}
-
-impl Tracked {
-    fn settled_identity(&self) -> Option<Identity> {
-        self.settled.as_ref().map(|before| before.identity)
-    }
-
-    /// Sets the time of the next look.
-    fn look_at(&mut self, at: Instant) {
-        if let Phase::Settling { next, .. } = &mut self.phase {
-            *next = at;
-        }
-    }
-
-    /// Starts to settle, now.
-    fn settling(&mut self, path: &Path, now: Instant) -> &mut Settling {
-        self.phase = Phase::Settling {
-            settling: Box::new(Settling::new(path.to_owned(), self.settled.clone(), now)),
-            next: now,
-        };
-        match &mut self.phase {
-            Phase::Settling { settling, .. } => settling,
-            _ => unreachable!("it was assigned in the line above"),
-        }
-    }
-
-    /// Events about content always ask for a look; the others only if the file is not what was seen last.
-    fn wants_a_look(&self, path: &Path, change: Change) -> bool {
-        if !matches!(change, Change::Attributes | Change::Scanned) {
-            return true;
-        }
-        // Mode, owner or signature may have been what was wrong.
-        if let Some(rejected) = self.rejected {
-            return rejected != Seen::now(path);
-        }
-        let same =
-            |seen: Identity| settle::identity(path).is_some_and(|now| seen.same_content(&now));
-        !self.settled_identity().is_some_and(same) || matches!(self.phase, Phase::Absent)
-    }
-
-    /// Whether its content may have changed although size and time of change did not, as a copy leaves them that sets
-    /// the time. The time that nobody can set tells, but it changes with mode, owner and links as well.
-    fn may_be_another(&self, path: &Path) -> bool {
-        let seen = self.settled_identity().filter(|_| self.rejected.is_none());
-        seen.is_some_and(|seen| settle::identity(path).is_some_and(|now| seen != now))
     }
 }

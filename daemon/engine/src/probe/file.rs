@@ -1,8 +1,8 @@
 //! `plugind probe`: what the line would do with a file, without an engine.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use plugind_wire::status::Mode;
 use plugind_wire::{Digest, SCHEMA, VersionId, sentence};
 
 use super::{Prober, Tried};
-use crate::inspect::inspect;
+use crate::inspect::{inspect, read_file};
 use crate::lanes;
 use crate::needed;
 use crate::options::{ProbeOptions, Trials};
@@ -28,7 +28,7 @@ use crate::trust::Trust;
 /// If the file cannot be read, or `store` not be written.
 pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Result<Trial> {
     let path = &std::path::absolute(path)?;
-    let bytes = read(path)?;
+    let bytes = read_file(path)?;
     let mut trial = Trial {
         schema: SCHEMA,
         file: path.clone(),
@@ -104,20 +104,6 @@ fn remove_old(store: &Path) {
 fn reject(trial: &mut Trial, stage: Stage, reason: String) {
     trial.stage = Some(stage);
     trial.reason = Some(reason);
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::options()
-        .read(true)
-        // A FIFO or a device must not make anybody wait.
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// A version of nobody's, in a directory of its own.
