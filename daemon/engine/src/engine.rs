@@ -199,6 +199,10 @@ impl Loop {
             match happened {
                 Happened::Changed(event) => everything |= self.hear(&event),
                 Happened::Finished(result) => {
+                    // What happened to a file while it was copied is known before the copy is used.
+                    while let Ok(event) = self.watch.events().try_recv() {
+                        everything |= self.hear(&event);
+                    }
                     self.workers.finish(&result);
                     self.finished(result);
                 }

@@ -5,8 +5,8 @@
 //!
 //! One kind of writer escapes the lease: one that opens the file anew for each piece, between two pieces. It betrays
 //! itself, by writing to an inode that was settled before without emptying it first (see [`crate::truncation`]), by
-//! closing it twice before it was settled, or by leaving the file incomplete while nobody can write it; then the file must
-//! also have been quiet for [`QUIET`]. Where leases do not work every file must have been quiet, for
+//! closing it once more before it is copied, or by leaving the file incomplete while nobody can write it; then the file
+//! must also have been quiet for [`QUIET`]. Where leases do not work every file must have been quiet, for
 //! [`QUIET_WITHOUT_LEASE`].
 //!
 //! An incomplete file that nobody can write is rejected after [`PATIENCE`] without a change; the next change starts
@@ -237,7 +237,7 @@ impl Settling {
             }
             Change::Written | Change::Closed => {
                 self.written = true;
-                // Closed once more before it was looked at: by somebody who opens it for each piece, or in a hurry.
+                // Closed once more before it was copied: by somebody who opens it for each piece, or in a hurry.
                 self.in_pieces |= self.closed && change == Change::Closed;
                 self.closed |= change == Change::Closed;
                 self.last = self.last.map(|(seen, _)| (seen, now));
@@ -245,6 +245,11 @@ impl Settling {
             Change::Vanished | Change::Attributes | Change::Signed | Change::Scanned => {}
         }
         self.pause = RETRY.0;
+    }
+
+    /// Whether a writer was heard to come back since the file was found finished, or since the first hint.
+    pub(crate) fn is_in_pieces(&self) -> bool {
+        self.in_pieces
     }
 
     /// Looks at the file.
@@ -291,6 +296,8 @@ impl Settling {
         if now.duration_since(unchanged_since) < quiet {
             return Look::Quiet(unchanged_since + quiet);
         }
+        // That was waited out; what is heard from now on is of a writer who is not done.
+        self.in_pieces = false;
         Look::Settled(Settled {
             path: self.path.clone(),
             file,

@@ -12,6 +12,7 @@ use crate::lanes::{self, Layout};
 use crate::opening::Opening;
 use crate::seen::Seen;
 use crate::settle::{self, Before, Look, Settled, Settling};
+use crate::stage::Copying;
 use crate::tracked::{Phase, Tracked};
 use crate::watch::{Change, Hint};
 use crate::workers::{Copy, Source};
@@ -93,7 +94,8 @@ impl Loop {
                 settling.hear(change, now);
                 *next = now;
             }
-            Phase::Copying { heard } => {
+            Phase::Copying { settling, heard } => {
+                settling.hear(change, now);
                 let before = heard.filter(|before| before.is_content());
                 *heard = before.or(Some(change));
             }
@@ -173,7 +175,7 @@ impl Loop {
         match look {
             Look::Again(at) | Look::Quiet(at) => tracked.look_at(at),
             Look::Settled(settled) => {
-                tracked.phase = Phase::Copying { heard: None };
+                tracked.copying();
                 let source = Source::Watched {
                     path: path.to_owned(),
                     lane: tracked.lane.clone(),
@@ -246,7 +248,7 @@ impl Loop {
     pub(crate) fn copied_from(&mut self, path: &Path, copied: Option<Before>) -> Option<Before> {
         let tracked = self.tracked.get_mut(path)?;
         let heard = match tracked.phase {
-            Phase::Copying { heard } => heard,
+            Phase::Copying { heard, .. } => heard,
             _ => None,
         };
         tracked.phase = Phase::Idle;
@@ -268,6 +270,24 @@ impl Loop {
             }
         }
         before
+    }
+
+    /// A copy that may have some of the pieces in which its artifact is being written is none.
+    pub(crate) fn of_one_state(&self, source: &Source, copying: Copying) -> Copying {
+        match (source, copying) {
+            (Source::Watched { path, .. }, Copying::Done(copied))
+                if self
+                    .tracked
+                    .get(path)
+                    .is_some_and(Tracked::is_copied_in_pieces) =>
+            {
+                Copying::Changed {
+                    heard: copied.settled.heard,
+                    content: true,
+                }
+            }
+            (_, copying) => copying,
+        }
     }
 
     /// Whether the copy that has just come back was made only to be sure.

@@ -36,6 +36,8 @@ pub(crate) enum Phase {
     },
     /// It is finished, and a thread copies it.
     Copying {
+        /// How it was found finished; what is heard meanwhile can still show that it was not.
+        settling: Box<Settling>,
         /// What was heard meanwhile that may matter.
         heard: Option<Change>,
     },
@@ -54,6 +56,22 @@ impl Tracked {
         if let Phase::Settling { next, .. } = &mut self.phase {
             *next = at;
         }
+    }
+
+    /// It is finished: from now on it is copied.
+    pub(crate) fn copying(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Settling { settling, .. } => Phase::Copying {
+                settling,
+                heard: None,
+            },
+            other => other,
+        };
+    }
+
+    /// Whether what is being copied was heard to be written in pieces, of which the copy may have some.
+    pub(crate) fn is_copied_in_pieces(&self) -> bool {
+        matches!(&self.phase, Phase::Copying { settling, .. } if settling.is_in_pieces())
     }
 
     /// Starts to settle, now.

@@ -54,6 +54,7 @@ impl Loop {
     pub(crate) fn finished(&mut self, finished: Finished) {
         match finished {
             Finished::Copied(source, result) => {
+                let result = result.map(|copying| self.of_one_state(&source, copying));
                 let turn = match &source {
                     Source::Watched { turn, .. } => *turn,
                     Source::Opened { .. } => None,
