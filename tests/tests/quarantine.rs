@@ -212,18 +212,21 @@ fn whatever_was_rejected_is_tried_again() {
 #[test]
 fn a_program_that_embeds_the_engine_remembers() {
     let victims = VictimFolder::new();
-    victims.deliver(&victims.build(2, "abort();", &[]));
-    // Every probe that is started leaves a line.
-    let started = victims.home.path().join("started");
+    victims.deliver(&victims.build(2, "dprintf(2, \"tried\\n\"); abort();", &[]));
+    // What a probe writes stays.
+    let written = victims.home.path().join("written");
     let probe = victims.home.path().join("probe");
     let script = format!(
-        "#!/bin/sh\necho started >> {}\nexec {} \"$@\"\n",
-        started.display(),
-        plugind().display()
+        "#!/bin/sh\nexec {} \"$@\" 2>> {}\n",
+        plugind().display(),
+        written.display()
     );
     fs::write(&probe, script).expect("a script");
     fs::set_permissions(&probe, fs::Permissions::from_mode(0o755)).expect("chmod");
-    let probes = || fs::read_to_string(&started).map_or(0, |lines| lines.lines().count());
+    let probes = || {
+        let written = fs::read_to_string(&written).unwrap_or_default();
+        written.lines().filter(|line| *line == "tried").count()
+    };
     let run_by = |program: &Path| {
         let mut command = victims.home.command(program);
         command

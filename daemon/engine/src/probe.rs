@@ -16,6 +16,7 @@ mod library_path;
 mod message;
 mod output;
 mod program;
+mod spare;
 
 use std::io::{self, PipeReader};
 use std::path::Path;
@@ -31,9 +32,10 @@ use crate::json_file::WriteError;
 use crate::options::{ProbeOptions, Trials};
 use crate::quarantine::{Kept, Quarantine, Record};
 
-use self::child::{Ending, Setting};
+use self::child::{Ending, Started};
 use self::failure::{Verdict, judge};
 use self::message::{Generation, Order};
+use self::spare::Spare;
 
 pub(crate) use self::failure::Failure;
 
@@ -96,21 +98,45 @@ pub(crate) struct Prober {
     quarantine: Option<Arc<Quarantine>>,
     /// Becomes readable when the engine ends.
     stop: Option<PipeReader>,
+    /// Nothing where nobody says that a probe will be needed soon.
+    spare: Option<Spare>,
 }
 
 impl Prober {
-    /// Probes that end early when the other end of `stop` does.
-    pub(crate) const fn new(
+    /// Probes for an engine, which end early when the other end of `stop` does.
+    pub(crate) fn new(
         mode: Mode,
         trials: Trials,
-        quarantine: Option<Arc<Quarantine>>,
-        stop: Option<PipeReader>,
-    ) -> Self {
-        Self {
+        quarantine: Arc<Quarantine>,
+        stop: PipeReader,
+    ) -> io::Result<Self> {
+        Ok(Self {
             mode,
             trials,
-            quarantine,
-            stop,
+            quarantine: Some(quarantine),
+            stop: Some(stop),
+            spare: Some(Spare::new(mode)?),
+        })
+    }
+
+    /// One probe that is asked for by hand.
+    pub(crate) fn once(options: ProbeOptions) -> Self {
+        Self {
+            mode: Mode::Daemon,
+            trials: Trials::all(options),
+            quarantine: None,
+            stop: None,
+            spare: None,
+        }
+    }
+
+    /// A version will be tried soon, of a plugin that is not known yet.
+    pub(crate) fn prepare(&self) {
+        let general = self.trials.of("");
+        if let Some(spare) = &self.spare
+            && general.confinement != Confinement::Off
+        {
+            spare.prepare();
         }
     }
 
@@ -214,15 +240,12 @@ impl Prober {
         deadline: Duration,
     ) -> io::Result<Ending> {
         let library_path = library_path::for_image(inspected);
-        child::run(
-            program,
-            order,
-            &Setting {
-                library_path: library_path.as_deref(),
-                deadline,
-                stop: self.stop.as_ref(),
-            },
-        )
+        let spare = self.spare.as_ref().filter(|_| library_path.is_none());
+        let started = match spare.and_then(|spare| spare.take(program)) {
+            Some(started) => started,
+            None => Started::start(program, library_path.as_deref())?,
+        };
+        started.run(order, deadline, self.stop.as_ref())
     }
 }
 

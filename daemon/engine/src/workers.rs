@@ -125,14 +125,14 @@ impl Workers {
         quarantine: Arc<Quarantine>,
     ) -> io::Result<Self> {
         let (stop, probing) = io::pipe()?;
-        let prober = Prober::new(mode, trials, Some(quarantine), Some(stop));
-        let prober = Arc::new(prober);
+        let prober = Arc::new(Prober::new(mode, trials, quarantine, stop)?);
         let (done, finished) = bounded(4 * THREADS);
         let buffers = Arc::new(Buffers::default());
         let (shared, copied_with) = (Arc::clone(&buffers), Arc::clone(&trust));
+        let tries = Arc::clone(&prober);
         Ok(Self {
             copying: Pool::start("stage", &done, move |to_do, done| {
-                copy_all(to_do, done, &copied_with, &shared);
+                copy_all(to_do, done, &copied_with, &shared, &tries);
             })?,
             examining: Pool::start("examine", &done, move |to_do, done| {
                 examine_all(to_do, done, &trust, &prober);
@@ -261,8 +261,10 @@ fn copy_all(
     done: &Sender<Finished>,
     trust: &Trust,
     buffers: &Arc<Buffers>,
+    prober: &Prober,
 ) {
     for job in to_do {
+        prober.prepare();
         let copied = catch_unwind(AssertUnwindSafe(|| {
             copy(job.settled, &job.store, &trust.signers, buffers)
         }));

@@ -1,5 +1,5 @@
-//! One probe, seen from outside: started, listened to until it has said its last word or its time is up, and then ended
-//! and reaped, whatever it did.
+//! One probe, seen from outside: started, given its order, listened to until it has said its last word or its time is up,
+//! and then ended and reaped, whatever it did.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read, Write};
@@ -21,14 +21,13 @@ use super::output::Output;
 /// All that a probe may say.
 const VERDICT: usize = 64 << 10;
 
-/// How a probe is started.
-pub(crate) struct Setting<'a> {
-    /// Where the loader looks for needed libraries, if elsewhere than usual.
-    pub(crate) library_path: Option<&'a OsStr>,
-    /// How long it may take.
-    pub(crate) deadline: Duration,
-    /// Becomes readable, and stays so, when the engine ends.
-    pub(crate) stop: Option<&'a PipeReader>,
+/// A process that waits for its order.
+pub(crate) struct Started {
+    // First: whatever it did, it is gone before nobody listens.
+    running: Running,
+    child: OwnedFd,
+    socket: UnixStream,
+    written: PipeReader,
 }
 
 /// What is left of a probe.
@@ -59,54 +58,78 @@ pub(crate) enum Last {
     Stopped,
 }
 
-/// Runs a probe to its end. Its death follows that of this thread, which waits for it.
-pub(crate) fn run(program: &Path, order: &Order, setting: &Setting<'_>) -> io::Result<Ending> {
-    let started = Instant::now();
-    let (socket, theirs) = UnixStream::pair()?;
-    let (written, writes) = io::pipe()?;
-    let mut command = Command::new(program);
-    command
-        .arg0(name(program))
-        .arg(ARGUMENT)
-        .stdin(OwnedFd::from(theirs))
-        .stdout(writes.try_clone()?)
-        .stderr(writes)
-        // A signal that it sends to its group, or that a terminal sends to ours, ends at the border.
-        .process_group(0);
-    if let Some(path) = setting.library_path {
-        command.env("LD_LIBRARY_PATH", path);
+impl Started {
+    /// Starts a program as a probe, whose loader looks for needed libraries in `library_path` if that is not where it
+    /// usually does. Its death follows that of this thread, which must not end before it.
+    pub(crate) fn start(program: &Path, library_path: Option<&OsStr>) -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let (written, writes) = io::pipe()?;
+        let mut command = Command::new(program);
+        command
+            .arg0(name(program))
+            .arg(ARGUMENT)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(writes.try_clone()?)
+            .stderr(writes)
+            // A signal that it sends to its group, or that a terminal sends to ours, ends at the border.
+            .process_group(0);
+        if let Some(path) = library_path {
+            command.env("LD_LIBRARY_PATH", path);
+        }
+        let running = Running(command.spawn()?);
+        let child = pidfd_open(Pid::from_child(&running.0), PidfdFlags::empty())?;
+        Ok(Self {
+            running,
+            child,
+            socket,
+            written,
+        })
     }
-    let mut running = Running(command.spawn()?);
-    // Its ends of the descriptors are held by the command.
-    drop(command);
-    let child = pidfd_open(Pid::from_child(&running.0), PidfdFlags::empty())?;
-    // One that does not read does not get more than fits.
-    socket.set_write_timeout(Some(setting.deadline.max(Duration::from_millis(1))))?;
-    let mut line = serde_json::to_vec(order)?;
-    line.push(b'\n');
-    // One that ended already is heard of below.
-    let _ = (&socket).write_all(&line);
-    socket.set_nonblocking(true)?;
-    rustix::io::ioctl_fionbio(&written, true)?;
-    let mut hearing = Hearing {
-        socket: Some(socket),
-        written: Some(written),
-        unread: Vec::new(),
-        heard: 0,
-        said: Vec::new(),
-        output: Output::default(),
-    };
-    let deadline = started.checked_add(setting.deadline);
-    let deadline = deadline.unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
-    let last = hearing.listen(&child, deadline, setting.stop)?;
-    let status = running.end(last == Last::Ended);
-    hearing.read_written();
-    Ok(Ending {
-        said: hearing.said,
-        last,
-        status,
-        output: hearing.output,
-    })
+
+    /// Whether it still waits, as far as can be told.
+    pub(crate) fn waits(&self) -> bool {
+        let mut child = [PollFd::new(&self.child, PollFlags::IN)];
+        poll(&mut child, Some(&Timespec::default())) == Ok(0)
+    }
+
+    /// Gives it its order, for which it has until `deadline` from now, and stays with it to its end. `stop` becomes
+    /// readable when the engine ends, which it does not outlive.
+    pub(crate) fn run(
+        mut self,
+        order: &Order,
+        deadline: Duration,
+        stop: Option<&PipeReader>,
+    ) -> io::Result<Ending> {
+        let ordered = Instant::now();
+        // One that does not read does not get more than fits.
+        self.socket
+            .set_write_timeout(Some(deadline.max(Duration::from_millis(1))))?;
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        // One that ended already is heard of below.
+        let _ = (&self.socket).write_all(&line);
+        self.socket.set_nonblocking(true)?;
+        rustix::io::ioctl_fionbio(&self.written, true)?;
+        let mut hearing = Hearing {
+            socket: Some(self.socket),
+            written: Some(self.written),
+            unread: Vec::new(),
+            heard: 0,
+            said: Vec::new(),
+            output: Output::default(),
+        };
+        let deadline = ordered.checked_add(deadline);
+        let deadline = deadline.unwrap_or_else(|| ordered + Duration::from_secs(u32::MAX.into()));
+        let last = hearing.listen(&self.child, deadline, stop)?;
+        let status = self.running.end(last == Last::Ended);
+        hearing.read_written();
+        Ok(Ending {
+            said: hearing.said,
+            last,
+            status,
+            output: hearing.output,
+        })
+    }
 }
 
 /// As lists of processes show it.

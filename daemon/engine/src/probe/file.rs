@@ -10,14 +10,13 @@ use plugind_loader::elf;
 use plugind_wire::event::Stage;
 use plugind_wire::message::Mapped;
 use plugind_wire::probe::{Probe, Trial};
-use plugind_wire::status::Mode;
 use plugind_wire::{Digest, SCHEMA, VersionId, sentence};
 
 use super::{Prober, Tried};
 use crate::inspect::{inspect, read_file};
 use crate::lanes;
 use crate::needed;
-use crate::options::{ProbeOptions, Trials};
+use crate::options::ProbeOptions;
 use crate::stage::Staged;
 use crate::trust::Trust;
 
@@ -64,7 +63,7 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
     };
     trial.plugin = Some(inspected.manifest.plugin.clone());
     let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    match Prober::new(Mode::Daemon, Trials::all(options), None, None).probe(inspected) {
+    match Prober::once(options).probe(inspected) {
         Ok(probed) => {
             trial.probe_us = micros(probed.probe);
             match probed.tried {
