@@ -1,8 +1,17 @@
 //! Memory for the content of files, used again and again: fresh pages cost more than the copy into them.
+//!
+//! Content begins at a page's begin. A large allocation begins 16 bytes behind one, and there the kernel's copy out of
+//! the page cache takes six times as long on AMD's Zen (3.4 against 0.5 ms for 4.6 MB), whose `rep movsb` is slow where
+//! the target lies a few bytes further into its page than the source.
 
-use std::ops::{Deref, DerefMut};
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// A page of most systems; of a larger one it is a part, which does as well.
+const PAGE: usize = 4096;
 
 /// As many as copies at once.
 const SPARE: usize = 2;
@@ -19,6 +28,7 @@ impl Buffers {
     pub(crate) fn take(self: &Arc<Self>) -> Buffer {
         Buffer {
             bytes: self.lock().pop().unwrap_or_default(),
+            start: 0,
             counted: 0,
             home: Arc::clone(self),
         }
@@ -43,14 +53,28 @@ impl Buffers {
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
+    /// Where the content begins.
+    start: usize,
     counted: usize,
     home: Arc<Buffers>,
 }
 
 impl Buffer {
+    /// Takes in what is left of a file. If that is more than `expected` bytes, it takes longer.
+    pub(crate) fn read(&mut self, mut file: &File, expected: u64) -> io::Result<()> {
+        self.bytes.clear();
+        // Some more than the file has, or the read that finds its end would have to make room first.
+        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+        self.bytes.try_reserve(expected.saturating_add(2 * PAGE))?;
+        self.start = self.bytes.as_ptr().align_offset(PAGE).min(PAGE);
+        self.bytes.resize(self.start, 0);
+        file.read_to_end(&mut self.bytes)?;
+        Ok(())
+    }
+
     /// Counts the bytes as waiting until the drop.
     pub(crate) fn hold(&mut self) {
-        self.counted = self.bytes.len();
+        self.counted = self.len();
         self.home.held.fetch_add(self.counted, Ordering::Relaxed);
     }
 }
@@ -68,15 +92,30 @@ impl Drop for Buffer {
 }
 
 impl Deref for Buffer {
-    type Target = Vec<u8>;
+    type Target = [u8];
 
-    fn deref(&self) -> &Vec<u8> {
-        &self.bytes
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_begins_with_a_page_whatever_was_expected() {
+        let path = std::env::temp_dir().join(format!("plugind-buffer-{}", std::process::id()));
+        let content: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        std::fs::write(&path, &content).unwrap();
+        let buffers = Arc::new(Buffers::default());
+        for expected in [content.len() as u64, 0, 1 << 20] {
+            let mut buffer = buffers.take();
+            buffer.read(&File::open(&path).unwrap(), expected).unwrap();
+            assert!(*buffer == *content, "{expected}");
+            let begins = buffer.as_ptr().addr() % PAGE == 0;
+            assert!(begins || expected < content.len() as u64);
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -191,7 +191,9 @@ pub(crate) fn copy(
         source,
     };
     let mut content = buffers.take();
-    (&settled.file).read_to_end(&mut content).map_err(failed)?;
+    content
+        .read(&settled.file, settled.identity.size())
+        .map_err(failed)?;
     let since = settled.since();
     if since != Since::Nothing {
         return Ok(Copying::Changed {
