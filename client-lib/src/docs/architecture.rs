@@ -106,6 +106,8 @@
 //! That process is `plugind` started again, or, where a program embeds the engine and there is no `plugind`, the program
 //! itself: the first line of its `main`, [`probe_entry`](crate::probe_entry), knows by the first argument what it was
 //! started for. It is a new process and no fork, because a fork of a program with threads has their locks and not them.
+//! It is started while the artifact is copied, which takes about as long, and is told what to open when that is known;
+//! one that nothing came for ends after a second.
 //!
 //! It opens the image by the same code as a client, then compares what the constructors registered with what the notes
 //! declare. Before that it gives up what the kernel lets it give up, and says what that was (the *level*): limits on

@@ -66,7 +66,7 @@ impl Loop {
                 let source = Source::Opened {
                     path: path.to_owned(),
                 };
-                self.submit_copy(source, settled);
+                self.submit_copy(source, settled, false);
                 return;
             }
             Look::Absent => "it does not exist; check the path, or build it".to_owned(),

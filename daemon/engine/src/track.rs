@@ -181,7 +181,8 @@ impl Loop {
                     lane: tracked.lane.clone(),
                     turn: tracked.turn.take(),
                 };
-                self.submit_copy(source, settled);
+                let confirming = tracked.confirming;
+                self.submit_copy(source, settled, confirming);
             }
             Look::Absent => self.absent(path),
             Look::Rejected { reason, identity } => {
@@ -196,11 +197,12 @@ impl Loop {
         }
     }
 
-    pub(crate) fn submit_copy(&mut self, source: Source, settled: Settled) {
+    pub(crate) fn submit_copy(&mut self, source: Source, settled: Settled, confirming: bool) {
         self.workers.copy(Copy {
             source,
             settled,
             store: self.state.store(),
+            confirming,
         });
     }
 

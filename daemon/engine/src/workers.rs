@@ -38,6 +38,8 @@ pub(crate) struct Copy {
     pub(crate) settled: Settled,
     /// The store.
     pub(crate) store: PathBuf,
+    /// It will hardly be a version: it is made to be sure.
+    pub(crate) confirming: bool,
 }
 
 /// A version to decide about.
@@ -264,7 +266,9 @@ fn copy_all(
     prober: &Prober,
 ) {
     for job in to_do {
-        prober.prepare();
+        if !job.confirming {
+            prober.prepare();
+        }
         let copied = catch_unwind(AssertUnwindSafe(|| {
             copy(job.settled, &job.store, &trust.signers, buffers)
         }));
