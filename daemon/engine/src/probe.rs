@@ -241,10 +241,14 @@ impl Prober {
     ) -> io::Result<Ending> {
         let library_path = library_path::for_image(inspected);
         let spare = self.spare.as_ref().filter(|_| library_path.is_none());
-        let started = match spare.and_then(|spare| spare.take(program)) {
-            Some(started) => started,
-            None => Started::start(program, library_path.as_deref())?,
-        };
+        if let Some(started) = spare.and_then(|spare| spare.take(program)) {
+            let ending = started.run(order, deadline, self.stop.as_ref())?;
+            // Somebody may have ended it while it waited, which says nothing of the plugin.
+            if !ending.is_before_the_image() {
+                return Ok(ending);
+            }
+        }
+        let started = Started::start(program, library_path.as_deref())?;
         started.run(order, deadline, self.stop.as_ref())
     }
 }

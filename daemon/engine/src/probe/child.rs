@@ -43,6 +43,14 @@ pub(crate) struct Ending {
     pub(crate) output: Output,
 }
 
+impl Ending {
+    /// Whether it ended before it touched the image.
+    pub(crate) fn is_before_the_image(&self) -> bool {
+        let confined = |said: &Said| matches!(said, Said::Confined { .. });
+        self.last == Last::Ended && !self.said.iter().any(confined)
+    }
+}
+
 /// The last that was heard of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
@@ -84,12 +92,6 @@ impl Started {
             socket,
             written,
         })
-    }
-
-    /// Whether it still waits, as far as can be told.
-    pub(crate) fn waits(&self) -> bool {
-        let mut child = [PollFd::new(&self.child, PollFlags::IN)];
-        poll(&mut child, Some(&Timespec::default())) == Ok(0)
     }
 
     /// Gives it its order, for which it has until `deadline` from now, and stays with it to its end. `stop` becomes

@@ -60,7 +60,7 @@ impl Spare {
     pub(crate) fn take(&self, program: &Path) -> Option<Started> {
         let waiting = lock(&self.waiting).take();
         waiting
-            .filter(|(of, started)| of == program && started.waits())
+            .filter(|(of, _)| of == program)
             .map(|(_, started)| started)
     }
 }
