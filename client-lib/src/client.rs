@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use plugind_loader::{Contract, Registry};
 use plugind_wire::VersionId;
+use plugind_wire::difference::Diff;
 use plugind_wire::message::{ClientHello, EngineHello};
 use plugind_wire::place::PlaceError;
 use plugind_wire::status::{Mode, Status};
@@ -521,6 +522,22 @@ impl Client {
     pub fn retry(&self, plugin: &str) -> Result<VersionId, ClientError> {
         let plugin = plugin.to_owned();
         self.ask(|answer| Request::Retry(plugin, answer), RETRY)
+    }
+
+    /// What changed between two versions of a plugin: contracts, functions, types field by field. Neither need be open
+    /// anywhere, and a rejected version can be compared too.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unknown`] if one of them does not exist, [`ClientError::Rejected`] if what it declares cannot be
+    /// read.
+    pub fn diff(&self, plugin: &str, expected: u64, found: u64) -> Result<Diff, ClientError> {
+        let plugin = plugin.to_owned();
+        self.ask(
+            |answer| Request::Diff(plugin, [expected, found], answer),
+            self.inner.deadline,
+        )
+        .map(|diff| *diff)
     }
 
     /// What the engine knows.

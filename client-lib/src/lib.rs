@@ -69,6 +69,7 @@ pub use plugind_loader::{
     BindError, Contract, Fault, Image, Inscription, LookupError, OpenError, Registrations,
     Registry, Symbol, Table, report_fatal_signals,
 };
+pub use plugind_wire::difference::Diff;
 pub use plugind_wire::event::Stage;
 #[cfg(feature = "embedded")]
 pub use plugind_wire::probe::Confinement;

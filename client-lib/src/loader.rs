@@ -135,6 +135,14 @@ impl Loader {
                     plugin,
                 });
             }
+            Request::Diff(plugin, [expected, found], answer) => {
+                self.ask(Pending::Diff(answer), |request| ToEngine::Diff {
+                    request,
+                    plugin,
+                    expected,
+                    found,
+                });
+            }
             Request::Require(slot, requirement, answer) => {
                 let _ = answer.send(self.require(slot, requirement));
             }
@@ -318,6 +326,9 @@ impl Loader {
             }
             (Pending::Status(answer), Reply::Status { status }) => {
                 let _ = answer.send(Ok(status));
+            }
+            (Pending::Diff(answer), Reply::Diff { diff }) => {
+                let _ = answer.send(Ok(diff));
             }
             (Pending::Done(answer), Reply::Done) => {
                 let _ = answer.send(Ok(()));

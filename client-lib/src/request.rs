@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use plugind_wire::difference::Diff;
 use plugind_wire::message::EngineHello;
 use plugind_wire::status::Status;
 use plugind_wire::{Digest, VersionId};
@@ -26,6 +27,8 @@ pub(crate) enum Request {
     Open(PathBuf, Sender<Result<Arc<SymbolTable>, ClientError>>),
     /// Have the rejected builds of a plugin tried again.
     Retry(String, Sender<Result<VersionId, ClientError>>),
+    /// What changed between two versions of a plugin.
+    Diff(String, [u64; 2], Sender<Result<Box<Diff>, ClientError>>),
     /// Every later version of the plugin in this slot must fit a contract.
     Require(usize, Requirement, Sender<Result<(), ClientError>>),
     /// Follow every plugin of a contract.
@@ -79,6 +82,7 @@ pub(crate) enum Pending {
     Table(Sender<Result<Arc<SymbolTable>, ClientError>>),
     Passed(Sender<Result<VersionId, ClientError>>),
     Status(Sender<Result<Box<Status>, ClientError>>),
+    Diff(Sender<Result<Box<Diff>, ClientError>>),
     Done(Sender<Result<(), ClientError>>),
 }
 
@@ -89,6 +93,7 @@ impl Pending {
             Self::Table(answer) => drop(answer.send(Err(error))),
             Self::Passed(answer) => drop(answer.send(Err(error))),
             Self::Status(answer) => drop(answer.send(Err(error))),
+            Self::Diff(answer) => drop(answer.send(Err(error))),
             Self::Done(answer) => drop(answer.send(Err(error))),
         }
     }

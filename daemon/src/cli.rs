@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Status(Status),
     Inspect(Inspect),
     Probe(Probe),
+    Diff(Diff),
     Retry(Retry),
     /// End the daemon that serves this folder
     Stop,
@@ -194,6 +195,25 @@ impl Probe {
             },
         }
     }
+}
+
+/// Show what changed between two versions of a plugin: functions and fields
+///
+/// Reads what each declares, and runs none of it. No program need use either; a version that was rejected can be compared
+/// too. Ends with code 0 whether or not something changed.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The plugin
+    pub(crate) plugin: String,
+    /// The number of one version, as `plugind status` lists it
+    #[arg(value_name = "N")]
+    pub(crate) expected: u64,
+    /// The number of another
+    #[arg(value_name = "M")]
+    pub(crate) found: u64,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Try the rejected builds of a plugin again

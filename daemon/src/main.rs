@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Status(status) => command::status::run(status, &cli.place),
         Command::Inspect(inspect) => command::inspect::run(inspect),
         Command::Probe(probe) => command::probe::run(probe, &cli.place),
+        Command::Diff(diff) => command::diff::run(diff, &cli.place),
         Command::Retry(retry) => command::retry::run(retry, &cli.place),
         Command::Stop => command::stop::run(&cli.place),
     };

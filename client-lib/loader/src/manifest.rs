@@ -7,17 +7,22 @@
 mod compare;
 mod cpu;
 mod differ;
+mod difference;
 mod machine;
+mod members;
 mod read;
 mod toolchain;
+mod versions;
 
 use plugind_abi::note::{self, NoteError};
 
-pub use compare::{Difference, Misfit, Next, Sides, compare, compare_states};
+pub use compare::{Misfit, compare, compare_states};
 pub use cpu::missing_features;
+pub use difference::{Change, Difference, Form, Next, Outline, Part, Sides, Subject};
 pub use machine::{Unfit, fits_here};
 pub use read::ReadError;
 pub use toolchain::Toolchain;
+pub use versions::{Changed, compare_versions};
 
 use crate::elf::Note;
 

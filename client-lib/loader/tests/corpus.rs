@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use plugind_loader::elf;
 use plugind_loader::manifest::{
-    Contract, Field, Function, Manifest, Sides, Toolchain, compare, compare_states, fits_here,
+    Contract, Field, Function, Manifest, Sides, Toolchain, compare, compare_states,
+    compare_versions, fits_here,
 };
 
 /// Inputs of one seed in a usual run, without optimisation.
@@ -191,6 +192,18 @@ fn consider(contract: &Contract, honest: &[Contract], reached: &mut Reached) {
         compare(contract, other, (&unknown, &own));
         compare_states(&strange, other, Sides::CONTRACT);
     }
+    // Two versions of a plugin.
+    let version = |contracts| Manifest {
+        contracts,
+        ..Manifest::default()
+    };
+    let (old, new) = (version(honest.to_vec()), version(vec![strange]));
+    for changed in compare_versions(&old, &new, Sides::CONTRACT) {
+        assert!(!changed.differences.is_empty());
+        let mut whats = changed.differences.iter().map(|one| &one.what);
+        assert!(whats.all(|what| !what.contains(char::is_control)));
+    }
+    assert_eq!(compare_versions(&old, &old, Sides::CONTRACT), []);
 }
 
 fn mentions(function: &Function, known: usize) {

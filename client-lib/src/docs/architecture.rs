@@ -89,6 +89,9 @@
 //! nobody is staged again, as a new one, when another program asks for the plugin: its contract may be the newer one.
 //! Last, when a version is open, its functions are bound by the fingerprints that it registered.
 //!
+//! `plugind diff` compares two versions of a plugin with the same eyes. What a version declares stays in its image as long
+//! as that is in the store; of a rejected one, whose image goes, the notes are kept beside its record.
+//!
 //! Layouts that a compiler decides count only between builds of one compiler. The program's methods call
 //! shims in the plugin, which catch panics there, because no image can catch another's; owned values are cloned and
 //! dropped by the side that made them.

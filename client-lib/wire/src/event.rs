@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::difference::Difference;
 use crate::probe::{Cause, Level, Phase, Probe};
 
 /// One event. Keys that do not apply are absent.
@@ -42,6 +43,9 @@ pub struct Event {
     /// Why, in a sentence that says what to do; of a published version, what to know before relying on it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Of a version that fits no program: what differs from what the first of them requires.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub differences: Vec<Difference>,
     /// Whether the version was tried in a sacrificial process, and what came of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub probe: Option<Probe>,
@@ -90,6 +94,7 @@ impl Event {
             artifact: None,
             stage: None,
             reason: None,
+            differences: Vec::new(),
             probe: None,
             not_probed: None,
             level: None,

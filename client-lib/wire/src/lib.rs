@@ -7,6 +7,7 @@
 
 mod bytes;
 pub mod contract;
+pub mod difference;
 pub mod event;
 pub mod framing;
 pub mod manifest;
@@ -22,7 +23,7 @@ pub use sentence::sentence;
 pub use version::{Digest, DigestError, VersionId};
 
 /// The protocol that this crate speaks. Two sides with different numbers part with a sentence that names both.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The `schema` number of every JSON document; it changes when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;

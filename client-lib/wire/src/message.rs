@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::difference::Diff;
 use crate::event::{Event, Readers, Stage};
 use crate::status::{Mode, Status};
 use crate::{Bytes, Digest, VersionId};
@@ -107,6 +108,17 @@ pub enum ToEngine {
         request: u64,
         /// The plugin's name.
         plugin: String,
+    },
+    /// Asks what changed between two versions of a plugin; the answer is a [`Reply::Diff`].
+    Diff {
+        /// Comes back in the reply.
+        request: u64,
+        /// The plugin's name.
+        plugin: String,
+        /// The number of the first.
+        expected: u64,
+        /// The number of the other.
+        found: u64,
     },
     /// Tells what the client did with a version.
     Acknowledge {
@@ -290,6 +302,11 @@ pub enum Reply {
     Status {
         /// All of it.
         status: Box<Status>,
+    },
+    /// What changed between two versions.
+    Diff {
+        /// All of it.
+        diff: Box<Diff>,
     },
     /// It was done.
     Done,

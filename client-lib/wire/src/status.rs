@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::difference::Difference;
 use crate::event::{Readers, Stage, Timings};
 use crate::probe::{Cause, Level, Phase, Probe};
 use crate::{Digest, VersionId};
@@ -112,6 +113,9 @@ pub struct Version {
     /// Why it was rejected, or why a client refused it before any had swapped it in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// If it fits no program: what differs from what the first of them requires.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub differences: Vec<Difference>,
     /// Whether it was tried in a sacrificial process, and what came of it.
     pub probe: Probe,
     /// Why it was not tried.

@@ -7,15 +7,17 @@ use plugind_wire::message::{ClientHello, EngineHello, ToClient, ToEngine};
 
 const ROUNDS: usize = 20_000;
 
-const LINES: [&str; 8] = [
-    r#"{"protocol":4,"release":"0.1.0","pid":7,"program":"game","executable":"/t/debug/game","opens":true}"#,
-    r#"{"protocol":4,"release":"0.1.0","pid":7,"mode":"daemon","folder":"/t","state":"ab"}"#,
+const LINES: [&str; 10] = [
+    r#"{"protocol":5,"release":"0.1.0","pid":7,"program":"game","executable":"/t/debug/game","opens":true}"#,
+    r#"{"protocol":5,"release":"0.1.0","pid":7,"mode":"daemon","folder":"/t","state":"ab"}"#,
     r#"{"type":"follow","plugin":"p","lane":"debug","running":{"state":"ab","number":3,"digest":"0000000000000000000000000000000000000000000000000000000000000000"},"requires":[{"description":"0200000003","rustc":"rustc 1","target":"x"}]}"#,
     r#"{"type":"require","plugin":"p","requires":{"description":"","rustc":"","target":""}}"#,
     r#"{"type":"follow_contract","contract":"Game","requires":{"description":"00ff","rustc":"","target":""}}"#,
     r#"{"type":"rejected","version":{"plugin":"p","number":2},"stage":"inspect","reason":"it does not fit","has_older":true,"misfit":true,"contracts":["Game"]}"#,
     r#"{"type":"following","plugin":"p","lane":"debug","reconsidering":4}"#,
     r#"{"type":"reply","request":1,"reply":{"result":"failed","failure":"rejected","reason":"no"}}"#,
+    r#"{"type":"diff","request":2,"plugin":"p","expected":1,"found":2}"#,
+    r#"{"type":"reply","request":2,"reply":{"result":"diff","diff":{"schema":1,"plugin":"p","expected":{"version":1,"digest":"0000000000000000000000000000000000000000000000000000000000000000","raw":false,"outcome":"live","contracts":["Game"]},"found":{"version":2,"digest":"0000000000000000000000000000000000000000000000000000000000000000","raw":false,"outcome":"rejected","stage":"inspect","contracts":["Game"]},"differences":[{"contract":"Game","part":"field","name":"b","of":"A","type":{"expected":{"bytes":4,"crate":"c 1.0.0"},"found":{"bytes":8}},"change":"changed","expected":{"text":"u32","offset":0},"found":{"text":"u64","offset":0},"what":"it differs"}]}}}"#,
 ];
 
 /// Marsaglia's xorshift with 64 bits (2003).

@@ -64,6 +64,8 @@ impl Loop {
         match input {
             Input::Connected(id, hello, outbox) => self.connected(id, hello, outbox),
             Input::Said(id, message) => self.said(id, message),
+            // Who asked may be gone.
+            Input::Find(plugin, of, answer) => drop(answer.send(self.known(&plugin, of))),
             Input::Gone(id) => self.gone(id),
         }
     }
@@ -166,7 +168,7 @@ impl Loop {
                 what,
             } => self.acknowledged(id, &version, digest, what),
             // Answered by the connection's own thread.
-            ToEngine::Status { .. } => {}
+            ToEngine::Status { .. } | ToEngine::Diff { .. } => {}
             ToEngine::Subscribe => {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.subscribed = true;

@@ -11,11 +11,13 @@ use plugind_wire::status::Outcome;
 
 use crate::catalogue::Progress;
 use crate::clients::Waiter;
+use crate::diff::KeptNotes;
 use crate::engine::Loop;
 use crate::events::of_probed;
+use crate::json_file::write_json;
 use crate::probe::{Failed, Probed, Tried};
+use crate::rejected::Rejected;
 use crate::versions::timings;
-use crate::workers::Rejected;
 
 impl Loop {
     /// Announces everything that left the probe, to each client in one message.
@@ -138,12 +140,11 @@ impl Loop {
             version.shown.level = failure.level;
             version.shown.timings_us = timings;
         });
+        let elf = inspected.staged.elf.as_ref().ok();
         let rejected = Rejected {
-            version: id,
-            stage: Stage::Probe,
-            reason: failure.reason,
-            misfit: false,
             contracts: inspected.manifest.contracts,
+            notes: elf.and_then(KeptNotes::of),
+            ..Rejected::new(id, Stage::Probe, failure.reason)
         };
         self.turn_down(rejected, failure.output);
     }
@@ -160,6 +161,8 @@ impl Loop {
             stage,
             ref reason,
             misfit,
+            ref differences,
+            ref notes,
             ..
         } = rejected;
         self.catalogue.change(id, |version| {
@@ -168,8 +171,12 @@ impl Loop {
             version.shown.outcome = Outcome::Rejected;
             version.shown.stage = Some(stage);
             version.shown.reason = Some(reason.clone());
+            version.shown.differences.clone_from(differences);
         });
         self.keep(id);
+        if let Some(notes) = notes {
+            self.keep_notes(id, notes);
+        }
         self.replace_rejected(id);
         let mut why = reason.to_owned();
         if let Some(version) = self.catalogue.version(id) {
@@ -178,6 +185,7 @@ impl Loop {
             event.probe = event.probe.filter(|_| stage == Stage::Probe);
             event.stage = Some(stage);
             event.reason = Some(why.clone());
+            event.differences.clone_from(differences);
             event.output = output;
             let own = self.state.version_dir(id, &version.shown.digest);
             if let Err(error) = fs::remove_dir_all(&own) {
@@ -234,7 +242,8 @@ impl Loop {
         }
     }
 
-    fn unknown_version(&self, id: &VersionId) -> String {
+    /// A sentence about a version that does not exist.
+    pub(crate) fn unknown_version(&self, id: &VersionId) -> String {
         match self.catalogue.plugins.get(&id.plugin) {
             Some(_) => format!(
                 "there is no {id}; `plugind status` lists the versions of {}",
@@ -289,6 +298,19 @@ impl Loop {
             return;
         };
         if let Err(error) = self.state.record(id, &version.shown.digest, &**version) {
+            let warning = format!("{}; free some space there", sentence(&error));
+            self.warn(&warning);
+        }
+    }
+}
+
+impl Loop {
+    /// Keeps what a rejected version declares; without it nothing else is lost than a comparison.
+    fn keep_notes(&mut self, id: &VersionId, notes: &KeptNotes) {
+        if let Some(version) = self.catalogue.version(id)
+            && let path = self.state.notes_path(id, &version.shown.digest)
+            && let Err(error) = write_json(&path, &self.state.store(), notes)
+        {
             let warning = format!("{}; free some space there", sentence(&error));
             self.warn(&warning);
         }

@@ -11,7 +11,7 @@ use crate::catalogue::{ClientId, Progress};
 use crate::clients::FollowedContract;
 use crate::engine::Loop;
 use crate::expectation::{Expectation, Requirement};
-use crate::workers::Rejected;
+use crate::rejected::Rejected;
 
 /// What can be read of what a client says.
 pub(crate) fn requirements(required: &[Required]) -> Vec<Arc<Requirement>> {
@@ -89,6 +89,7 @@ impl Loop {
             reason,
             misfit,
             contracts,
+            ..
         } = rejected;
         let plugin = self.catalogue.plugins.get(&version.plugin);
         let shown = plugin.and_then(|plugin| Some(&plugin.version(version.number)?.shown));

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use plugind_wire::message::{ClientHello, EngineHello, Reply, ToClient, ToEngine};
+use plugind_wire::message::{ClientHello, EngineHello, Failure, Reply, ToClient, ToEngine};
 use plugind_wire::{PROTOCOL, framing, place};
 
 use crate::catalogue::{Catalogue, ClientId};
+use crate::diff::{self, Known};
 use crate::rights::{self, Users};
 
 /// Messages that wait for one client.
@@ -37,6 +38,8 @@ pub(crate) enum Input {
     Connected(ClientId, ClientHello, Outbox),
     /// A client said something else.
     Said(ClientId, ToEngine),
+    /// Somebody asks for two versions of a plugin, to compare them.
+    Find(String, [u64; 2], Sender<Result<[Known; 2], String>>),
     /// A client is gone.
     Gone(ClientId),
 }
@@ -301,6 +304,19 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
                     return;
                 }
             }
+            Ok(Some(ToEngine::Diff {
+                request,
+                plugin,
+                expected,
+                found,
+            })) => {
+                let Some(reply) = compare(plugin, [expected, found], shared) else {
+                    return;
+                };
+                if queue.send(ToClient::Reply { request, reply }).is_err() {
+                    return;
+                }
+            }
             Ok(Some(message)) => {
                 if shared.inputs.send(Input::Said(id, message)).is_err() {
                     return;
@@ -313,6 +329,22 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
             }
         }
     }
+}
+
+/// What changed between two versions; nothing if the engine ends.
+fn compare(plugin: String, numbers: [u64; 2], shared: &Shared) -> Option<Reply> {
+    let (tell, known) = bounded(1);
+    shared
+        .inputs
+        .send(Input::Find(plugin, numbers, tell))
+        .ok()?;
+    Some(match known.recv().ok()? {
+        Ok(known) => diff::answer(known),
+        Err(reason) => Reply::Failed {
+            failure: Failure::Unknown,
+            reason,
+        },
+    })
 }
 
 fn write_all(stream: &UnixStream, messages: Receiver<ToClient>) {

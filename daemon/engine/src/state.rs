@@ -8,6 +8,7 @@
 //! <state>/store/<id>/tmp*                         files and directories in the making
 //! <state>/store/<id>/<plugin>/<n>-<digest>/       a version's own directory: the image, links to what it needs
 //! <state>/store/<id>/<plugin>/<n>-<digest>.json   the version's record, written when it was accepted or rejected
+//! <state>/store/<id>/<plugin>/<n>-<digest>.notes  the notes of a rejected version, whose image goes
 //! <state>/store/<id>/needed/<digest>/             copies of needed libraries
 //! <state>/quarantine/                             what broke in the probe: see the module of that name
 //! ```
@@ -216,8 +217,14 @@ impl State {
         write_json(&path, &self.store(), record)
     }
 
-    /// Removes a version's record.
+    /// Where the notes of a rejected version are kept.
+    pub(crate) fn notes_path(&self, version: &VersionId, digest: &Digest) -> PathBuf {
+        beside(&self.version_dir(version, digest), ".notes")
+    }
+
+    /// Removes a version's record and what lies beside it.
     pub(crate) fn forget(&self, version: &VersionId, digest: &Digest) -> io::Result<()> {
+        remove_if_there(&self.notes_path(version, digest))?;
         remove_if_there(&record_path(&self.version_dir(version, digest)))
     }
 
@@ -250,8 +257,12 @@ fn plugin_dir(plugin: &str) -> String {
 }
 
 fn record_path(version_dir: &Path) -> PathBuf {
+    beside(version_dir, ".json")
+}
+
+fn beside(version_dir: &Path, suffix: &str) -> PathBuf {
     let mut path = version_dir.as_os_str().to_owned();
-    path.push(".json");
+    path.push(suffix);
     path.into()
 }
 

@@ -256,6 +256,7 @@ impl Loop {
                 outcome: Outcome::OnItsWay,
                 stage: None,
                 reason: None,
+                differences: Vec::new(),
                 probe: Probe::NotProbed,
                 not_probed: None,
                 level: None,

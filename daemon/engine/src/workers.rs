@@ -15,6 +15,8 @@ use plugind_wire::status::Mode;
 use plugind_wire::{VersionId, sentence};
 
 use crate::buffers::Buffers;
+use crate::diff::KeptNotes;
+use crate::differences::of_contract;
 use crate::expectation::Expectation;
 use crate::file_limit;
 use crate::inspect::{InspectError, Inspected, contract_names, inspect};
@@ -22,6 +24,7 @@ use crate::needed;
 use crate::options::Trials;
 use crate::probe::{Failed, Probed, Prober};
 use crate::quarantine::Quarantine;
+use crate::rejected::Rejected;
 use crate::rest::{Addition, Additions};
 use crate::settle::Settled;
 use crate::stage::{Copying, Known, StageError, Staged, copy, revive};
@@ -92,20 +95,6 @@ pub(crate) enum Finished {
     Failed(Box<Failed>),
     /// Of an examination that found a reason before.
     Rejected(Box<Rejected>),
-}
-
-/// A version that was turned down.
-pub(crate) struct Rejected {
-    /// Which.
-    pub(crate) version: VersionId,
-    /// Where.
-    pub(crate) stage: Stage,
-    /// Why.
-    pub(crate) reason: String,
-    /// It fits none of the programs that require something of it.
-    pub(crate) misfit: bool,
-    /// The contracts that it says it implements.
-    pub(crate) contracts: Vec<String>,
 }
 
 /// The threads and what waits for them. What is copied next does not wait for an examination, nor either for a rest.
@@ -313,13 +302,7 @@ fn run(examination: Examination, trust: &Trust, prober: &Prober) -> Finished {
             guarded(version.clone(), || {
                 let revived = revive(known).map_err(|error| {
                     let (stage, reason) = (Stage::Inspect, sentence(&error));
-                    Box::new(Rejected {
-                        version,
-                        stage,
-                        reason,
-                        misfit: false,
-                        contracts: Vec::new(),
-                    })
+                    Box::new(Rejected::new(version, stage, reason))
                 })?;
                 examine(revived, &expected, prober, true)
             })
@@ -332,13 +315,12 @@ type Examined = Result<Finished, Box<Rejected>>;
 fn guarded(version: VersionId, examine: impl FnOnce() -> Examined) -> Finished {
     catch_unwind(AssertUnwindSafe(examine))
         .unwrap_or_else(|_| {
-            Err(Box::new(Rejected {
+            let reason = "plugind panicked over it; please report this, with the file";
+            Err(Box::new(Rejected::new(
                 version,
-                stage: Stage::Inspect,
-                reason: "plugind panicked over it; please report this, with the file".to_owned(),
-                misfit: false,
-                contracts: Vec::new(),
-            }))
+                Stage::Inspect,
+                reason.to_owned(),
+            )))
         })
         .unwrap_or_else(Finished::Rejected)
 }
@@ -347,7 +329,7 @@ fn link_needed(mut staged: Staged, store: &Path, trust: &Trust) -> Result<Staged
     if let (Ok(elf), Some(dir)) = (&staged.elf, staged.image.parent()) {
         let of = (trust, &*staged.version.plugin);
         staged.needed = needed::link(elf, &staged.artifact, dir, &staged.own, store, of)
-            .map_err(|error| reject(&staged, error.stage(), &error, false))?;
+            .map_err(|error| Box::new(reject(&staged, error.stage(), &error)))?;
     }
     Ok(staged)
 }
@@ -358,8 +340,12 @@ fn examine(staged: Staged, expected: &[Expectation], prober: &Prober, probe: boo
         Ok(inspected) => inspected,
         Err(rejected) => {
             let (staged, error) = *rejected;
-            let misfit = matches!(error, InspectError::Misfit { .. });
-            return Err(reject(&staged, Stage::Inspect, &error, misfit));
+            let mut rejected = reject(&staged, Stage::Inspect, &error);
+            if let InspectError::Misfit { misfit, .. } = &error {
+                rejected.misfit = true;
+                rejected.differences = of_contract(&misfit.contract, &misfit.differences);
+            }
+            return Err(Box::new(rejected));
         }
     };
     if !probe {
@@ -374,17 +360,11 @@ fn examine(staged: Staged, expected: &[Expectation], prober: &Prober, probe: boo
     })
 }
 
-fn reject(
-    staged: &Staged,
-    stage: Stage,
-    error: &dyn std::error::Error,
-    misfit: bool,
-) -> Box<Rejected> {
-    Box::new(Rejected {
-        version: staged.version.clone(),
-        stage,
-        reason: sentence(error),
-        misfit,
-        contracts: staged.elf.as_ref().map(contract_names).unwrap_or_default(),
-    })
+fn reject(staged: &Staged, stage: Stage, error: &dyn std::error::Error) -> Rejected {
+    let elf = staged.elf.as_ref().ok();
+    Rejected {
+        contracts: elf.map(contract_names).unwrap_or_default(),
+        notes: elf.and_then(KeptNotes::of),
+        ..Rejected::new(staged.version.clone(), stage, sentence(error))
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 mod contract;
+pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod retry;

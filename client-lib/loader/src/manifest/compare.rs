@@ -4,61 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::differ::Differ;
+use super::difference::{Change, Difference, Form, Next, Part, Sides, Subject};
 use super::{Contract, Function, Manifest, Sort, Toolchain};
-
-/// One thing in which two builds differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// A sentence, without what to do.
-    pub what: String,
-    /// What the first build has; nothing where it has nothing.
-    pub expected: Option<String>,
-    /// What the second build has; nothing where it has nothing.
-    pub found: Option<String>,
-    /// What helps.
-    pub next: Next,
-}
-
-/// What to do about a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// The plugin's contract has more than the program's.
-    RebuildHost,
-    /// The plugin's contract has less.
-    RebuildPlugin,
-    /// Something is different.
-    RebuildBoth,
-    /// The compilers differ where that matters.
-    OneCompiler,
-}
-
-impl fmt::Display for Next {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RebuildHost => "rebuild the host with the plugin's contract",
-            Self::RebuildPlugin => "rebuild the plugin with the host's contract",
-            Self::RebuildBoth => "rebuild the host and the plugin with the same contract",
-            Self::OneCompiler => "build both with one compiler, or give those types `#[repr(C)]`",
-        })
-    }
-}
-
-/// How the two builds are called in sentences.
-#[derive(Debug, Clone, Copy)]
-pub struct Sides<'a> {
-    /// The first.
-    pub expected: &'a str,
-    /// The second.
-    pub found: &'a str,
-}
-
-impl Sides<'_> {
-    /// A program and a plugin.
-    pub const CONTRACT: Self = Self {
-        expected: "the program",
-        found: "the plugin",
-    };
-}
 
 /// Why a plugin does not fit a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +69,9 @@ impl Manifest {
                 [] => "it implements no contract (`#[plugin] impl ..`)".to_owned(),
                 names => format!("it implements {} and not this one", names.join(", ")),
             },
-            expected: Some(contract.to_owned()),
+            subject: Subject::new(Part::Contract, contract),
+            change: Change::Removed,
+            expected: Some(Form::text(contract)),
             found: None,
             next: Next::RebuildPlugin,
         }
@@ -153,7 +102,7 @@ pub fn compare(
     }
     let mut differences = differ.differences;
     if !by_compiler.is_empty() && !toolchains.0.agrees_with(toolchains.1) {
-        differences.insert(0, compilers(toolchains, &by_compiler));
+        differences.insert(0, compilers(toolchains, &by_compiler, Sides::CONTRACT));
     }
     differences
 }
@@ -162,12 +111,12 @@ pub fn compare(
 pub fn compare_states(from: &Contract, to: &Contract, sides: Sides<'_>) -> Vec<Difference> {
     let mut differ = Differ::new(from, to, sides);
     if let (Some(from), Some(to)) = (from.state, to.state) {
-        differ.types(from, to, "the state");
+        differ.types(from, to, &Subject::state());
     }
     differ.differences
 }
 
-fn named<'a>(contract: &'a Contract, name: &str) -> Option<&'a Function> {
+pub(super) fn named<'a>(contract: &'a Contract, name: &str) -> Option<&'a Function> {
     let mut functions = contract.functions.iter();
     functions.find(|function| function.name == name)
 }
@@ -177,27 +126,34 @@ fn missing(differ: &mut Differ<'_>, function: &Function) {
         named(differ.expected, &other.name).is_none() && differ.looks_alike(function, other)
     });
     let name = &function.name;
-    let (what, next) = match other {
+    let (what, change, next) = match other {
         Some(other) => (
             format!(
                 "`{name}` seems to be called `{}` in {}",
                 other.name, differ.sides.found
             ),
+            Change::Renamed,
             Next::RebuildBoth,
         ),
-        None => (format!("it lacks `{}`", function.text), Next::RebuildPlugin),
+        None => (
+            format!("it lacks `{}`", function.text),
+            Change::Removed,
+            Next::RebuildPlugin,
+        ),
     };
-    differ.differences.push(Difference {
-        what,
-        expected: Some(function.text.clone()),
-        found: other.map(|other| other.text.clone()),
-        next,
-    });
+    let forms = (
+        Some(Form::text(&function.text)),
+        other.map(|other| Form::text(&other.text)),
+    );
+    let function = Subject::new(Part::Function, name);
+    differ.push(what, &function, change, forms, next);
 }
 
-fn compilers(
+/// What is the same for one compiler only.
+pub(super) fn compilers(
     (expected, found): (&Toolchain, &Toolchain),
     functions: &BTreeSet<String>,
+    sides: Sides<'_>,
 ) -> Difference {
     let names: Vec<_> = functions.iter().map(|name| format!("`{name}`")).collect();
     let (have, names) = match &*names {
@@ -206,10 +162,13 @@ fn compilers(
     };
     Difference {
         what: format!(
-            "it was built by {found} and the program by {expected}, and {names} {have} types whose layout the compiler decides"
+            "{} was built by {found} and {} by {expected}, and {names} {have} types whose layout the compiler decides",
+            sides.found, sides.expected
         ),
-        expected: Some(expected.to_string()),
-        found: Some(found.to_string()),
+        subject: Subject::new(Part::Compiler, ""),
+        change: Change::Changed,
+        expected: Some(Form::text(&expected.to_string())),
+        found: Some(Form::text(&found.to_string())),
         next: Next::OneCompiler,
     }
 }
@@ -239,21 +198,30 @@ impl Differ<'_> {
                         let before = self.differences.len();
                         self.functions(offer, called);
                         for difference in &mut self.differences[before..] {
+                            if difference.subject.part == Part::Function {
+                                difference.subject.of.clone_from(&theirs.name);
+                            }
                             difference.what = format!(
                                 "its `{}` calls `{}` of `{}`, which this program offers in another form: {}",
                                 expected.name, called.name, theirs.name, difference.what
                             );
                         }
                     }
-                    None => self.differences.push(Difference {
-                        what: format!(
+                    None => {
+                        let what = format!(
                             "its `{}` calls `{}` of `{}`, which this program does not offer",
                             expected.name, called.text, theirs.name
-                        ),
-                        expected: None,
-                        found: Some(called.text.clone()),
-                        next: Next::RebuildHost,
-                    }),
+                        );
+                        let offer = Subject::offer(called, theirs);
+                        let found = Some(Form::text(&called.text));
+                        self.push(
+                            what,
+                            &offer,
+                            Change::Added,
+                            (None, found),
+                            Next::RebuildHost,
+                        );
+                    }
                 }
             }
         }

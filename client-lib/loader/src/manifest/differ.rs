@@ -1,10 +1,10 @@
 //! Finds what differs between two types or functions, from the outside in. Where the names are the same it looks
-//! inside; what it then tells is the innermost difference.
+//! inside; what it then tells is the innermost difference. Fields and variants are in `members`.
 
 use std::collections::HashSet;
 
-use super::compare::{Difference, Next, Sides};
-use super::{Contract, Field, Function, Sort, Type, Variant};
+use super::difference::{Change, Difference, Form, Next, Owner, Part, Sides, Subject};
+use super::{Contract, Function, Sort, Type};
 
 /// More differences explain nothing.
 const ENOUGH: usize = 32;
@@ -20,6 +20,8 @@ pub(super) struct Differ<'a> {
     /// Each pair of types is looked at once.
     seen: HashSet<(usize, usize)>,
     depth: usize,
+    /// How many differences are looked for.
+    pub(super) enough: usize,
 }
 
 impl<'a> Differ<'a> {
@@ -31,6 +33,7 @@ impl<'a> Differ<'a> {
             differences: Vec::new(),
             seen: HashSet::new(),
             depth: 0,
+            enough: ENOUGH,
         }
     }
 
@@ -43,20 +46,20 @@ impl<'a> Differ<'a> {
         };
         if shape(expected) == shape(found) {
             for (ours, theirs) in expected.arguments.iter().zip(&found.arguments) {
-                let place = format!("`{}` of `{}`", ours.name, expected.name);
-                self.types(ours.ty, theirs.ty, &place);
+                let argument = Subject::argument(&ours.name, expected);
+                self.types(ours.ty, theirs.ty, &argument);
             }
             if let (Some(ours), Some(theirs)) = (expected.result, found.result) {
-                let place = format!("the result of `{}`", expected.name);
-                self.types(ours, theirs, &place);
+                self.types(ours, theirs, &Subject::result(expected));
             }
             // A type that several functions have is told of once.
             if self.differences.len() > before || self.all_seen(expected, found) {
                 return;
             }
         }
-        let which = format!("`{}`", expected.name);
-        self.differs(&which, &expected.text, &found.text, "");
+        let function = Subject::new(Part::Function, &expected.name);
+        let (ours, theirs) = (Form::text(&expected.text), Form::text(&found.text));
+        self.differs(&function, ours, theirs, "");
     }
 
     fn all_seen(&self, expected: &Function, found: &Function) -> bool {
@@ -78,10 +81,10 @@ impl<'a> Differ<'a> {
     }
 
     /// Two types that stand at the same place.
-    pub(super) fn types(&mut self, expected: usize, found: usize, place: &str) {
+    pub(super) fn types(&mut self, expected: usize, found: usize, place: &Subject) {
         let (ours, theirs) = (&self.expected.types[expected], &self.found.types[found]);
         if ours.print == theirs.print
-            || self.differences.len() >= ENOUGH
+            || self.differences.len() >= self.enough
             || self.depth >= DEEPEST
             || !self.seen.insert((expected, found))
         {
@@ -89,15 +92,20 @@ impl<'a> Differ<'a> {
         }
         let krate = self.krate(ours, theirs);
         if ours.name != theirs.name || ours.sort != theirs.sort {
-            self.differs(place, &ours.name, &theirs.name, &krate);
+            let (ours, theirs) = (Form::of(ours, &ours.name), Form::of(theirs, &theirs.name));
+            self.differs(place, ours, theirs, &krate);
             return;
         }
         self.depth += 1;
         let before = self.differences.len();
-        let name = format!("`{}`", ours.name);
+        let owner = Owner {
+            ours,
+            theirs,
+            variant: None,
+        };
         match ours.sort {
-            Sort::Struct => self.fields(&ours.fields, &theirs.fields, &ours.name, &krate),
-            Sort::Enum => self.variants(&ours.variants, &theirs.variants, &ours.name, &krate),
+            Sort::Struct => self.fields(&ours.fields, &theirs.fields, owner, &krate),
+            Sort::Enum => self.variants(owner, &krate),
             _ => {
                 for (ours, theirs) in ours.fields.iter().zip(&theirs.fields) {
                     self.types(ours.ty, theirs.ty, place);
@@ -110,8 +118,9 @@ impl<'a> Differ<'a> {
             repr => format!("`#[repr({repr})]`"),
         };
         if ours.repr != theirs.repr {
-            let (ours, theirs) = (representation(ours), representation(theirs));
-            self.is_and_is(&name, &ours, &theirs, &krate);
+            let forms = Form::of(ours, &representation(ours));
+            let forms = (forms, Form::of(theirs, &representation(theirs)));
+            self.is_and_is(&owner.subject(), Change::Changed, forms, &krate);
         }
         if self.differences.len() == before {
             self.layouts(ours, theirs, &krate);
@@ -121,165 +130,117 @@ impl<'a> Differ<'a> {
 
     /// Two types with the same parts.
     fn layouts(&mut self, ours: &Type, theirs: &Type, krate: &str) {
-        let name = format!("`{}`", ours.name);
+        let owner = Owner {
+            ours,
+            theirs,
+            variant: None,
+        };
         let moved = ours.fields.iter().zip(&theirs.fields);
         let moved = moved
             .filter(|(ours, theirs)| ours.offset != theirs.offset)
-            .find_map(|(a, b)| Some((&a.name, a.offset?, b.offset?)));
+            .find_map(|(a, b)| Some(((a, a.offset?), (b, b.offset?))));
         let bytes = |ty: &Type| format!("{} bytes, aligned to {}", ty.size, ty.align);
+        let forms = |text: fn(&Type) -> String| {
+            let form = |ty: &Type| Form::of(ty, &text(ty));
+            (form(ours), form(theirs))
+        };
         if ours.drops != theirs.drops {
-            let what = |ty: &Type| {
+            let dropped = forms(|ty| {
                 let what = if ty.drops { "dropped" } else { "not dropped" };
                 what.to_owned()
-            };
-            self.is_and_is(&name, &what(ours), &what(theirs), krate);
-        } else if let Some((field, ours, theirs)) = moved {
-            let place = format!("`{field}` of {name}");
-            self.is_and_is(
-                &place,
-                &format!("at byte {ours}"),
-                &format!("at byte {theirs}"),
-                krate,
-            );
+            });
+            self.is_and_is(&owner.subject(), Change::Changed, dropped, krate);
+        } else if let Some(((field, ours), (other, theirs))) = moved {
+            let field = Subject::field(Some(field), Some(other), &owner);
+            let at = |offset| Form::text(&format!("at byte {offset}"));
+            self.is_and_is(&field, Change::Moved, (at(ours), at(theirs)), krate);
         } else if bytes(ours) != bytes(theirs) {
-            self.is_and_is(&name, &bytes(ours), &bytes(theirs), krate);
+            self.is_and_is(&owner.subject(), Change::Moved, forms(bytes), krate);
         } else {
             let what = format!(
-                "{name}{krate} is laid out by another compiler in {}",
-                self.sides.found
+                "`{}`{krate} is laid out by another compiler in {}",
+                ours.name, self.sides.found
             );
+            let (one, other) = ("laid out by one compiler", "laid out by another");
+            let forms = (Form::of(ours, one), Form::of(theirs, other));
             self.push(
                 what,
-                Some(&ours.name),
-                Some(&theirs.name),
+                &owner.subject(),
+                Change::Moved,
+                (Some(forms.0), Some(forms.1)),
                 Next::OneCompiler,
             );
         }
     }
 
-    fn fields(&mut self, ours: &[Field], theirs: &[Field], owner: &str, krate: &str) {
-        let names = |fields: &[Field]| fields.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
-        let (our_names, their_names) = (names(ours), names(theirs));
-        let removed: Vec<_> = missing(&our_names, &their_names);
-        let added: Vec<_> = missing(&their_names, &our_names);
-        if let ([from], [to]) = (&*removed, &*added)
-            && from == to
-            && self.expected.types[ours[*from].ty].print == self.found.types[theirs[*to].ty].print
-        {
-            let place = format!("field `{}` of `{owner}`", ours[*from].name);
-            self.called(&place, &ours[*from].name, &theirs[*to].name, krate);
-            return;
-        }
-        for index in &added {
-            let field = &theirs[*index];
-            let text = format!("{}: {}", field.name, self.found.types[field.ty].name);
+    pub(super) fn differs(&mut self, subject: &Subject, ours: Form, theirs: Form, krate: &str) {
+        let quoted = |form: &Form| format!("`{}`", form.text);
+        if ours.text == theirs.text {
+            let place = subject.place();
             let what = format!(
-                "field `{text}` was added to `{owner}`{krate} {}",
-                after(&their_names, *index)
+                "{place} is {} in both, whose types differ{krate}",
+                quoted(&ours)
             );
-            self.push(what, None, Some(&text), Next::RebuildHost);
-        }
-        for index in &removed {
-            let field = &ours[*index];
-            let text = format!("{}: {}", field.name, self.expected.types[field.ty].name);
-            let what = format!("field `{text}` was removed from `{owner}`{krate}");
-            self.push(what, Some(&text), None, Next::RebuildPlugin);
-        }
-        if added.is_empty() && removed.is_empty() && our_names != their_names {
-            let place = format!("the order of the fields of `{owner}`");
-            self.differs(
-                &place,
-                &our_names.join(", "),
-                &their_names.join(", "),
-                krate,
-            );
-        }
-        for field in ours {
-            if let Some(other) = theirs.iter().find(|other| other.name == field.name) {
-                let place = format!("`{}` of `{owner}`{krate}", field.name);
-                self.types(field.ty, other.ty, &place);
-            }
-        }
-    }
-
-    fn variants(&mut self, ours: &[Variant], theirs: &[Variant], owner: &str, krate: &str) {
-        let names = |all: &[Variant]| all.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
-        let (our_names, their_names) = (names(ours), names(theirs));
-        let removed: Vec<_> = missing(&our_names, &their_names);
-        let added: Vec<_> = missing(&their_names, &our_names);
-        for index in &added {
-            let name = &their_names[*index];
-            let what = format!(
-                "variant `{name}` was added to `{owner}`{krate} {}",
-                after(&their_names, *index)
-            );
-            self.push(what, None, Some(name), Next::RebuildHost);
-        }
-        for index in &removed {
-            let name = &our_names[*index];
-            let what = format!("variant `{name}` was removed from `{owner}`{krate}");
-            self.push(what, Some(name), None, Next::RebuildPlugin);
-        }
-        if added.is_empty() && removed.is_empty() && our_names != their_names {
-            let place = format!("the order of the variants of `{owner}`");
-            self.differs(
-                &place,
-                &our_names.join(", "),
-                &their_names.join(", "),
-                krate,
-            );
-        }
-        for variant in ours {
-            let Some(other) = theirs.iter().find(|other| other.name == variant.name) else {
-                continue;
-            };
-            let name = format!("{owner}::{}", variant.name);
-            if variant.discriminant != other.discriminant {
-                let number = |of: &Variant| {
-                    let written = of.discriminant.map(|number| number.to_string());
-                    written.unwrap_or_else(|| "the next number".to_owned())
-                };
-                self.is_and_is(
-                    &format!("`{name}`"),
-                    &number(variant),
-                    &number(other),
-                    krate,
-                );
-            }
-            self.fields(&variant.fields, &other.fields, &name, krate);
-        }
-    }
-
-    fn differs(&mut self, place: &str, expected: &str, found: &str, krate: &str) {
-        let (ours, theirs) = (format!("`{expected}`"), format!("`{found}`"));
-        if ours == theirs {
-            let what = format!("{place} is {ours} in both, whose types differ{krate}");
-            self.push(what, Some(expected), Some(found), Next::RebuildBoth);
+            let forms = (Some(ours), Some(theirs));
+            self.push(what, subject, Change::Changed, forms, Next::RebuildBoth);
         } else {
-            self.is_and_is(place, &ours, &theirs, krate);
+            let words = (quoted(&ours), quoted(&theirs));
+            self.is_said(
+                (&words.0, &words.1),
+                subject,
+                Change::Changed,
+                (ours, theirs),
+                krate,
+            );
         }
     }
 
-    fn is_and_is(&mut self, place: &str, expected: &str, found: &str, krate: &str) {
+    /// A thing is this and that, in words that are no type or name.
+    pub(super) fn is_and_is(
+        &mut self,
+        subject: &Subject,
+        change: Change,
+        (ours, theirs): (Form, Form),
+        krate: &str,
+    ) {
+        let words = (ours.text.clone(), theirs.text.clone());
+        self.is_said((&words.0, &words.1), subject, change, (ours, theirs), krate);
+    }
+
+    pub(super) fn is_said(
+        &mut self,
+        (ours, theirs): (&str, &str),
+        subject: &Subject,
+        change: Change,
+        forms: (Form, Form),
+        krate: &str,
+    ) {
         let Sides {
             expected: here,
             found: there,
         } = self.sides;
+        let place = subject.place();
         let place = place.strip_suffix(krate).unwrap_or(place);
-        let what = format!("{place} is {expected} in {here} and {found} in {there}{krate}");
-        self.push(what, Some(expected), Some(found), Next::RebuildBoth);
+        let what = format!("{place} is {ours} in {here} and {theirs} in {there}{krate}");
+        let forms = (Some(forms.0), Some(forms.1));
+        self.push(what, subject, change, forms, Next::RebuildBoth);
     }
 
-    fn called(&mut self, place: &str, expected: &str, found: &str, krate: &str) {
-        let what = format!("{place} is called `{found}` in {}{krate}", self.sides.found);
-        self.push(what, Some(expected), Some(found), Next::RebuildBoth);
-    }
-
-    fn push(&mut self, what: String, expected: Option<&str>, found: Option<&str>, next: Next) {
+    pub(super) fn push(
+        &mut self,
+        what: String,
+        subject: &Subject,
+        change: Change,
+        (expected, found): (Option<Form>, Option<Form>),
+        next: Next,
+    ) {
+        let (expected, found) = subject.forms(expected, found);
         self.differences.push(Difference {
             what,
-            expected: expected.map(str::to_owned),
-            found: found.map(str::to_owned),
+            subject: subject.clone(),
+            change,
+            expected,
+            found,
             next,
         });
     }
@@ -297,20 +258,5 @@ impl<'a> Differ<'a> {
                 _ => format!(" (crate {a} / {b})"),
             },
         }
-    }
-}
-
-/// The places of names that the others lack.
-fn missing(names: &[String], others: &[String]) -> Vec<usize> {
-    let others: HashSet<_> = others.iter().collect();
-    let places = names.iter().enumerate();
-    let missing = places.filter(|(_, name)| !others.contains(name));
-    missing.map(|(place, _)| place).collect()
-}
-
-fn after(names: &[String], place: usize) -> String {
-    match place.checked_sub(1).and_then(|before| names.get(before)) {
-        Some(before) => format!("after `{before}`"),
-        None => "at its start".to_owned(),
     }
 }
