@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
 use criterion::Criterion;
-use plugind_client::Symbol;
+use plugind_abi::contract::Implementation;
+use plugind_abi::registration::{Registration, Registry};
+use plugind_client::{Client, Symbol};
 use plugind_tests::{DEADLINE, Home, embed, say, scratch, sdk_plugin};
 
 macro_rules! both {
@@ -57,6 +59,30 @@ const PLUGIN: &str = r"
     }
 ";
 
+/// The same plugin, linked into this program as `link!` does it.
+struct Here;
+
+/// Inlined, the loop around it would be folded into a few instructions.
+#[inline(never)]
+fn step_here(from: u64) -> u64 {
+    from.wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
+}
+
+impl Steps for Here {
+    type State = u32;
+    fn start() -> u32 {
+        0
+    }
+    fn step(_state: &u32, from: u64) -> u64 {
+        step_here(from)
+    }
+}
+
+static REGISTRY: Registry = Registry::new(None);
+static HERE: Implementation = Implementation::of::<dyn Steps, Here>();
+static NODE: Registration = Registration::new("here", "0.1.0", &[]).implementing(&HERE);
+
 /// So many steps in a row.
 fn chain(steps: u64, mut step: impl FnMut(u64) -> u64) -> Duration {
     let started = Instant::now();
@@ -95,6 +121,9 @@ fn main() {
     let symbol: Symbol<Step> = unsafe { plugin.current().lookup(c"step") }.expect("a step");
     let bare: Step = black_box(*symbol);
     let mut reader = client.reader();
+    REGISTRY.push(&NODE);
+    let linked = Client::linked(&REGISTRY).expect("the plugin in this program");
+    let linked = linked.start::<dyn Steps>("here").expect("an instance");
 
     let results = scratch().join("criterion");
     let _ = fs::remove_dir_all(&results);
@@ -111,6 +140,12 @@ fn main() {
     measure("held symbol", &mut |steps| chain(steps, |at| symbol(at)));
     measure("contract", &mut |steps| {
         chain(steps, |at| instance.step(at).expect("a step"))
+    });
+    measure("linked in, contract", &mut |steps| {
+        chain(steps, |at| linked.step(at).expect("a step"))
+    });
+    measure("linked in, call in Rust", &mut |steps| {
+        chain(steps, step_here)
     });
     // A program enters once per frame or request; these enter for every call.
     measure("reader entered, held symbol", &mut |steps| {

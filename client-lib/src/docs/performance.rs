@@ -50,9 +50,43 @@
 //!
 //! # Plugins that are linked in
 //!
-//! With [`link!`](crate::link) calls go the same way, through the table to the shim, and cost the same. A direct call,
-//! which the compiler could inline, would have to name the plugin's type where it is made, and the program names a
-//! plugin and its contract only: the price of one API for both ways of building.
+//! With [`link!`](crate::link) calls go the same way, through the table to the shim: 1.15 times a call in Rust that is
+//! not inlined (2.39 ns and 2.07 ns in one run; `linked in` in the bench). A call that the compiler sees would have to
+//! name the plugin's type, and a contract's methods are compiled before any plugin, while the program names the plugin
+//! by a text and may link several of one contract. A shim at an address known at compile time, which we tried, costs what
+//! the call in Rust does (2.11 ns) and is not inlined either, because by its frame the panic hook knows that the panic
+//! will be told.
+//!
+//! Where inlining matters, a program can name the type: a contract is an ordinary trait, and the plugin a library. Such
+//! a call is the compiler's, state and panics included.
+//!
+//! ```
+//! # mod breakout {
+//! # use plugind_macros::{contract, plugin};
+//! # #[contract]
+//! # pub trait Game {
+//! #     type State;
+//! #     fn start() -> Self::State;
+//! #     fn update(state: &mut Self::State, by: u32);
+//! # }
+//! # pub struct Breakout;
+//! # #[plugin]
+//! # impl Game for Breakout {
+//! #     type State = u32;
+//! #     fn start() -> u32 {
+//! #         0
+//! #     }
+//! #     fn update(state: &mut u32, by: u32) {
+//! #         *state += by;
+//! #     }
+//! # }
+//! # }
+//! use breakout::{Breakout, Game};
+//!
+//! let mut state = Breakout::start();
+//! Breakout::update(&mut state, 3);
+//! # assert_eq!(state, 3);
+//! ```
 //!
 //! # A panic
 //!
