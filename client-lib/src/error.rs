@@ -1,15 +1,19 @@
 //! Why a client could not do what was asked. Nothing that runs is touched by any of it.
+//!
+//! `{:?}` of an error that a program may meet is its sentence, causes included, and not its fields: that is what a `main`
+//! that returns the error prints, and what `expect` does.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use plugind_loader::{BindError, Fault, LookupError, OpenError};
-use plugind_wire::VersionId;
 use plugind_wire::place::PlaceError;
+use plugind_wire::{VersionId, sentence};
 
 /// Why a client could not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// A directory or socket path cannot be used.
@@ -109,4 +113,56 @@ pub enum ClientError {
     /// A thread could not be started.
     #[error("cannot start a thread of the client")]
     Thread(#[source] io::Error),
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&sentence(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the standard library prints of an error that `main` returns.
+    fn printed(error: impl fmt::Debug) -> String {
+        format!("Error: {error:?}")
+    }
+
+    #[test]
+    fn a_main_that_returns_an_error_prints_its_sentence() {
+        let thread = ClientError::Thread(io::Error::other("no room"));
+        assert_eq!(
+            printed(thread),
+            "Error: cannot start a thread of the client: no room"
+        );
+        let fault = || Fault {
+            plugin: "x".to_owned(),
+            version: 2,
+            function: "f",
+            message: "it fell".to_owned(),
+            location: Some("src/lib.rs:1:2".to_owned()),
+        };
+        let said = "Error: x v2 panicked in `f`: it fell (src/lib.rs:1:2)";
+        assert_eq!(printed(fault()), said);
+        assert_eq!(printed(ClientError::Fault(Box::new(fault()))), said);
+        let boxed: Box<dyn std::error::Error> = ClientError::Rejected("no".to_owned()).into();
+        assert_eq!(printed(boxed), "Error: no");
+        let unknown = LookupError::Unknown {
+            name: "f".to_owned(),
+            near: Vec::new(),
+            count: 0,
+            names: Vec::new(),
+        };
+        assert_eq!(
+            printed(unknown),
+            "Error: no symbol `f`; the plugin has 0 symbols"
+        );
+        let reason = BindError::Missing {
+            contract: "C".to_owned(),
+            expected: "fn f()".to_owned(),
+        };
+        assert!(printed(reason).starts_with("Error: it lacks `fn f()`"));
+    }
 }

@@ -25,7 +25,7 @@ impl Status {
 }
 
 /// A call that ended with a panic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The plugin's name.
     pub plugin: String,
@@ -53,6 +53,13 @@ impl fmt::Display for Fault {
             Some(location) => write!(f, " ({location})"),
             None => Ok(()),
         }
+    }
+}
+
+/// The sentence, for a `main` that returns it.
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Binds a version's functions to a program's contract, once per version: all or nothing.
 
+use std::fmt;
+
 use plugind_abi::TOOLCHAIN;
 use plugind_abi::contract::{Contract, Function, Signature, Table};
 use plugind_abi::host::Offered;
@@ -8,7 +10,7 @@ use plugind_abi::registration::Text;
 use crate::open::Image;
 
 /// Why a version does not fit a contract. Nothing of it was called.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
     /// It implements something else.
     #[error(
@@ -80,6 +82,13 @@ pub enum BindError {
         /// The plugin's.
         found: String,
     },
+}
+
+/// The sentence, for a `main` that returns it.
+impl fmt::Debug for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn implemented(contracts: &[String]) -> String {

@@ -34,7 +34,7 @@ impl<T> fmt::Debug for Symbol<T> {
 }
 
 /// Why a name was not found.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// The image neither registered nor exports the name.
     #[error(
@@ -52,6 +52,13 @@ pub enum LookupError {
         /// All of them, if they are few.
         names: Vec<String>,
     },
+}
+
+/// The sentence, for a `main` that returns it.
+impl fmt::Debug for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn suggestion(near: &[String]) -> String {
