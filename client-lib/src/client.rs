@@ -15,13 +15,14 @@ use plugind_wire::status::{Mode, Status};
 
 use crate::builder::Builder;
 use crate::error::ClientError;
-use crate::event::{Events, Listeners};
+use crate::event::{ClientEvent, Events, Listeners};
 use crate::follow::Follow;
 use crate::handle::Handle;
 use crate::instance::{InSync, Instance, Moved, Now, Outcome};
 use crate::link::{Link, Target};
 use crate::linked;
 use crate::loader::Loader;
+use crate::missing;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
 use crate::request::{FollowNews, Request};
@@ -31,6 +32,10 @@ use crate::view::{Idle, View};
 
 /// How long a version may take that is tried again: the engine knows its deadline, a client does not.
 const RETRY: Duration = Duration::from_secs(600);
+/// Who waits longer for a first version is told what there is instead.
+const SILENCE: Duration = Duration::from_secs(1);
+/// What there is instead is asked for no longer.
+const ANSWER: Duration = Duration::from_secs(1);
 /// Requests of all threads that wait for the loader thread.
 const REQUESTS: usize = 256;
 /// Messages that wait for the loader thread while it opens something.
@@ -192,7 +197,7 @@ impl Client {
     }
 
     /// Follows a plugin by name, waiting up to the deadline for its first version. Every later version takes its place
-    /// by itself.
+    /// by itself. After a second without one a [`ClientEvent::Waiting`] and a warning say what there is instead, once.
     ///
     /// # Errors
     ///
@@ -212,10 +217,13 @@ impl Client {
     ) -> Result<Plugin, ClientError> {
         let started = Instant::now();
         let mut found = None;
+        let mut silent = true;
         let news = self.ask_for(name, requirement)?;
         loop {
             let left = self.inner.deadline.saturating_sub(started.elapsed());
-            match news.recv_timeout(left) {
+            let quiet = SILENCE.saturating_sub(started.elapsed());
+            let wait = if silent { left.min(quiet) } else { left };
+            match news.recv_timeout(wait) {
                 Ok(FollowNews::Current(slot, table)) => return Ok(self.handle(name, slot, table)),
                 Ok(
                     FollowNews::NothingBuilt | FollowNews::StillNothing | FollowNews::Removed(_),
@@ -228,6 +236,11 @@ impl Client {
                         });
                     }
                     found = Some(format!("{}: {}", refused.version, refused.reason));
+                }
+                Err(RecvTimeoutError::Timeout) if wait < left => {
+                    silent = false;
+                    let found = found.clone();
+                    self.tell_waiting(name, found.unwrap_or_else(|| self.what_there_is(name)));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(ClientError::NoVersion {
@@ -293,36 +306,19 @@ impl Client {
         Plugin::new(name.into(), slot, first, Arc::clone(&self.inner.readers))
     }
 
+    fn tell_waiting(&self, plugin: &str, found: String) {
+        tracing::warn!("waiting for a first version of {plugin}; {found}");
+        let plugin = plugin.to_owned();
+        self.inner
+            .listeners
+            .tell(&ClientEvent::Waiting { plugin, found });
+    }
+
     /// What to say when a plugin did not come.
     fn what_there_is(&self, name: &str) -> String {
-        let Ok(status) = self.status() else {
-            return "the engine does not answer".to_owned();
-        };
-        let folder = status.folder.display();
-        if let Some(plugin) = status.plugins.iter().find(|plugin| plugin.plugin == name) {
-            let last = plugin.versions.last();
-            return match last.and_then(|version| version.reason.as_deref()) {
-                Some(reason) => format!("its newest version was rejected: {reason}"),
-                None => {
-                    "it has been built, but not for the lane of this program; see `plugind status`"
-                        .to_owned()
-                }
-            };
-        }
-        if let Some(file) = status.rejected_files.first() {
-            return format!("{}: {}", file.path.display(), file.reason);
-        }
-        let names: Vec<_> = status
-            .plugins
-            .iter()
-            .map(|plugin| plugin.plugin.as_str())
-            .collect();
-        if names.is_empty() {
-            format!(
-                "no plugin has been built in {folder}; build one with crate-type = [\"cdylib\"]"
-            )
-        } else {
-            format!("there are in {folder}: {}", names.join(", "))
+        match self.ask(Request::Status, self.inner.deadline.min(ANSWER)) {
+            Ok(status) => missing::instead_of(name, &status),
+            Err(_) => "the engine does not answer".to_owned(),
         }
     }
 

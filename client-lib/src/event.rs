@@ -1,5 +1,6 @@
 //! What happened in this client.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -17,6 +18,13 @@ pub enum ClientEvent {
     Connected,
     /// The engine is gone; what is open goes on, and the client tries to connect again.
     Disconnected,
+    /// A call has waited for a plugin's first version for a second, and goes on waiting.
+    Waiting {
+        /// The plugin's name.
+        plugin: String,
+        /// What there is instead, and what to do.
+        found: String,
+    },
     /// The snapshot holds this version.
     Swapped {
         /// Which.
@@ -48,6 +56,29 @@ pub enum ClientEvent {
         /// How many.
         count: u64,
     },
+}
+
+impl fmt::Display for ClientEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("the engine is back"),
+            Self::Disconnected => f.write_str("the engine is gone; what is open goes on"),
+            Self::Waiting { plugin, found } => {
+                write!(f, "waiting for a first version of {plugin}; {found}")
+            }
+            Self::Swapped { version } => write!(f, "{version} is current"),
+            Self::Drained { version } => {
+                write!(f, "nothing runs an older version than {version}")
+            }
+            Self::Rejected {
+                version,
+                stage,
+                reason,
+            } => write!(f, "{version} was rejected at {}: {reason}", stage.word()),
+            Self::Refused { version, reason } => write!(f, "{version} is not used: {reason}"),
+            Self::Lost { count } => write!(f, "{count} events were lost"),
+        }
+    }
 }
 
 /// What happens in a client, for one listener.

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use plugind_client::Client;
+use plugind_client::{Client, ClientEvent};
 
 /// How often the times of a handful of source files are looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -74,7 +74,17 @@ impl Build {
 
     /// A client of the plugins that are built here.
     pub(crate) fn client(&self) -> Result<Client> {
-        Ok(Client::watch(&self.folder)?)
+        let client = Client::watch(&self.folder)?;
+        let events = client.events();
+        thread::Builder::new()
+            .name("waiting".to_owned())
+            .spawn(move || {
+                let waits = |event: &ClientEvent| matches!(event, ClientEvent::Waiting { .. });
+                for event in events.iter().filter(waits) {
+                    eprintln!("demo-game: {event}");
+                }
+            })?;
+        Ok(client)
     }
 
     /// The first line of the compiler's error, until it is mended.

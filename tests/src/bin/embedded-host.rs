@@ -21,9 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [mode, dir, plugin, function] = args.as_slice() else {
         return Err("usage: embedded-host embed|connect|watch DIR PLUGIN FUNCTION".into());
     };
+    let deadline = std::env::var("DEADLINE").map_or(Ok(30), |seconds| seconds.parse())?;
     let builder = Client::builder(Path::new(dir))
         .program("embedded-host")
-        .deadline(Duration::from_secs(30));
+        .deadline(Duration::from_secs(deadline));
     let client = match mode.as_str() {
         "embed" => builder.embed()?,
         "connect" => builder.connect()?,
