@@ -134,7 +134,8 @@ impl Image {
 
     fn exported(&self) -> impl Iterator<Item = elf::Export> + use<> {
         let bytes = std::fs::read(self.path()).unwrap_or_default();
-        elf::read(&bytes)
+        // What lies behind the mapped part may still be on its way into the file.
+        elf::read_mapped(&bytes)
             .map(|elf| elf.exports)
             .unwrap_or_default()
             .into_iter()
