@@ -1,7 +1,7 @@
 //! Exit codes, and errors as people read them.
 
 use plugind_client::ClientError;
-use plugind_engine::StartError;
+use plugind_engine::{StartError, TooLarge};
 
 /// A failure with an exit code of its own; any other error is code 1.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,12 @@ impl Failure {
                 Self::Unknown(_) => 4,
                 Self::Rejected(_) => 5,
             });
+        }
+        let causes = error
+            .chain()
+            .filter_map(<dyn std::error::Error>::downcast_ref);
+        if causes.into_iter().any(TooLarge::is_reason_of) {
+            return Code(5);
         }
         if let Some(StartError::Config(_)) = error.downcast_ref() {
             return Code(2);

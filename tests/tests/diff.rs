@@ -116,10 +116,10 @@ fn functions_and_fields_are_told_of_versions_that_nobody_uses() {
         "  - fn title(of: &str) -> String",
         "  + fn pause() -> bool",
         "  Score, 16 -> 24 bytes (crate judge 0.",
-        "  + time: f64  at byte 8",
+        "  + time: f64  at byte 8, after lives",
         "  - b: u32  at byte 4",
         "  + b: i32  at byte 4",
-        "  + Pause",
+        "  + Pause  after Key",
     ] {
         holds(&forth, &[line]);
     }
@@ -160,7 +160,7 @@ fn functions_and_fields_are_told_of_versions_that_nobody_uses() {
         &dependency,
         &[
             "  Body, 4 -> 8 bytes (crate dep 1.0.0 -> dep 1.1.0)",
-            "  + hidden: u8  at byte 4",
+            "  + hidden: u8  at byte 4, after mass",
         ],
     );
     let told = json(&home, "judged", [1, 4]).differences;

@@ -6,11 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plugind_tests::{
-    Call, Daemon, Home, answers, cc_plugin, holds, need, plugind, replace, run, say, sdk_plugin,
-    until,
-};
-use plugind_wire::event::{Kind, Stage};
+use plugind_tests::{Call, Daemon, Home, answers, cc_plugin, holds, plugind, replace, run, until};
+use plugind_wire::event::Stage;
 use plugind_wire::probe::{Level, Phase, Probe};
 use plugind_wire::status::{Outcome, Version};
 
@@ -296,83 +293,4 @@ fn a_daemon_whose_file_is_gone_goes_on_probing() {
     let call = Call::watch(&scene.home, VICTIM, "answer");
     call.wait_result(1);
     assert_eq!(newest(&scene.home, daemon.pid()).probe, Probe::Passed);
-}
-
-#[test]
-fn a_thousand_rejected_plugins_leave_nothing() {
-    if !need("strip") {
-        return;
-    }
-    let scene = Scene::new();
-    let image = scene.home.build().join("libnumber.so");
-    let source = "extern \"C\" fn run() { std::process::abort() }\n\
-         #[used]\n#[unsafe(link_section = \".init_array\")]\nstatic RUN: extern \"C\" fn() = run;\n\
-         extern \"C\" fn answer() -> i64 { 42 }\nplugind_plugin::register! { answer }\n";
-    sdk_plugin(&image, "number0000", source, &[]);
-    run(Command::new("strip").arg(&image));
-    let bytes = fs::read(&image).expect("the image");
-    let named: Vec<_> = bytes
-        .windows(10)
-        .enumerate()
-        .filter(|(_, window)| window == b"number0000")
-        .map(|(at, _)| at)
-        .collect();
-    assert!(
-        named.len() > 1,
-        "a name in the notes and one in the registrations"
-    );
-    let daemon = Daemon::watch(&scene.home, &scene.folder, &[]);
-    let seen = |process: &Daemon<'_>| {
-        let of = |what: &str| format!("/proc/{}/{what}", process.pid());
-        let descriptors = fs::read_dir(of("fd")).expect("its descriptors").count();
-        let status = fs::read_to_string(of("status")).expect("its status");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident = resident.and_then(|text| text.trim().strip_suffix(" kB"));
-        (
-            descriptors,
-            resident
-                .expect("a size")
-                .trim()
-                .parse::<u64>()
-                .expect("a number"),
-        )
-    };
-    let mut measured = Vec::new();
-    for number in 1..=1000 {
-        let mut bytes = bytes.clone();
-        for at in &named {
-            bytes[*at..at + 10].copy_from_slice(format!("number{number:04}").as_bytes());
-        }
-        fs::write(&image, bytes).expect("an image");
-        let mark = daemon.mark();
-        replace(&image, &scene.folder.join("libnumber.so"));
-        let name = format!("number{number:04}");
-        let event = daemon.wait_from(mark, &name, |event| {
-            event.event == Kind::Rejected && event.plugin.as_deref() == Some(&name)
-        });
-        assert_eq!(event.line.stage, Some(Stage::Probe), "{event:?}");
-        if [1, 500, 1000].contains(&number) {
-            measured.push(seen(&daemon));
-        }
-    }
-    let [first, half, all] = measured[..] else {
-        panic!("three measurements")
-    };
-    say(&format!(
-        "descriptors and resident kB after 1, 500 and 1000 rejected plugins: {first:?} {half:?} {all:?}"
-    ));
-    assert_eq!(first.0, all.0, "descriptors");
-    assert!(all.1 < half.1 + 1000, "resident kB: {measured:?}");
-
-    // What is remembered of them is bounded, and that is told.
-    let mut places = fs::read_dir(scene.home.state()).expect("the state of the folder");
-    let place = places.next().expect("one folder").expect("a folder").path();
-    let records = fs::read_dir(place.join("quarantine/daemon")).expect("records");
-    assert_eq!(records.count(), 256);
-    let lines = daemon.lines();
-    let told = lines.iter().filter(|seen| {
-        let reason = seen.line.reason.as_deref().unwrap_or_default();
-        seen.line.event == Kind::Warning && reason.contains("room for 256 builds")
-    });
-    assert_eq!(told.count(), 1);
 }

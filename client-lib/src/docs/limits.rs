@@ -63,6 +63,15 @@
 //! has room for about 16,000 versions before the kernel's limit on mappings (`vm.max_map_count`) makes an open fail; the
 //! version is then refused with the loader's message and the older one goes on.
 //!
+//! A file of more than 1 GiB is rejected, as is a plugin that needs such a library from beside it: what is copied is read
+//! into memory whole, so that it is one state of the file. Leave debug information out of it, or beside it.
+//!
+//! # What is remembered of rejected versions
+//!
+//! Of all plugins together the engine remembers 256 rejected versions; the oldest are forgotten, and of those that are
+//! what their file still holds the oldest at last. What is forgotten is no longer in `status`, cannot be compared by
+//! `plugind diff`, and its number is not given again.
+//!
 //! # Delays that remain
 //!
 //! A file that is patched in place, without being emptied first, is announced 25 ms after its last write, because a writer

@@ -112,6 +112,9 @@ pub struct Form {
     /// The crate that declares its type, as `name version`; absent for the language and its library.
     #[serde(rename = "crate", skip_serializing_if = "String::is_empty", default)]
     pub krate: String,
+    /// The field or variant before it, of one that was added or removed; absent where that is the first.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub after: String,
 }
 
 /// What kind of thing differs.

@@ -5,10 +5,12 @@
 //! the target lies a few bytes further into its page than the source.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::size_limit;
 
 /// A page of most systems; of a larger one it is a part, which does as well.
 const PAGE: usize = 4096;
@@ -61,15 +63,14 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     /// Takes in what is left of a file. If that is more than `expected` bytes, it takes longer.
-    pub(crate) fn read(&mut self, mut file: &File, expected: u64) -> io::Result<()> {
+    pub(crate) fn read(&mut self, file: &File, expected: u64) -> io::Result<()> {
         self.bytes.clear();
         // Some more than the file has, or the read that finds its end would have to make room first.
         let expected = usize::try_from(expected).unwrap_or(usize::MAX);
         self.bytes.try_reserve(expected.saturating_add(2 * PAGE))?;
         self.start = self.bytes.as_ptr().align_offset(PAGE).min(PAGE);
         self.bytes.resize(self.start, 0);
-        file.read_to_end(&mut self.bytes)?;
-        Ok(())
+        size_limit::read(file, &mut self.bytes)
     }
 
     /// Counts the bytes as waiting until the drop.

@@ -35,7 +35,7 @@ pub(crate) struct Catalogue {
 /// One plugin's versions, by number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plugin {
-    versions: BTreeMap<u64, Arc<Version>>,
+    pub(crate) versions: BTreeMap<u64, Arc<Version>>,
 }
 
 /// One version, as it is kept on disk too.
@@ -258,13 +258,6 @@ impl Catalogue {
         Arc::make_mut(plugin)
             .versions
             .insert(version.shown.version, Arc::new(version));
-    }
-
-    /// Forgets a version.
-    pub(crate) fn remove(&mut self, id: &VersionId) {
-        if let Some(plugin) = self.plugins.get_mut(&id.plugin) {
-            Arc::make_mut(plugin).versions.remove(&id.number);
-        }
     }
 
     /// The versions whose image lacks its rest.

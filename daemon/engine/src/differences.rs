@@ -31,6 +31,7 @@ fn one(contract: &str, difference: &Difference) -> told::Difference {
         text: cut(&form.text, FORM),
         offset: form.offset,
         krate: cut(&form.krate, FORM),
+        after: cut(&form.after, FORM),
     };
     let outline = |one: &manifest::Outline| told::Outline {
         bytes: one.bytes,

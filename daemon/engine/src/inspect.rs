@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use plugind_wire::{Digest, SCHEMA};
 
 use crate::expectation::{self, Expectation};
 use crate::stage::Staged;
-use crate::{declares, lanes};
+use crate::{declares, lanes, size_limit};
 
 /// A version whose declaration fits.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ fn decide(elf: &Elf, plugin: &str, expected: &[Expectation]) -> Result<Manifest,
 
 /// All of a file that somebody named.
 pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::options()
+    let file = File::options()
         .read(true)
         // A FIFO or a device must not make anybody wait.
         .custom_flags(libc::O_NONBLOCK)
@@ -145,7 +145,7 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is no regular file"));
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    size_limit::read(&file, &mut bytes)?;
     Ok(bytes)
 }
 

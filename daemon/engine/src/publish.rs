@@ -178,6 +178,7 @@ impl Loop {
             self.keep_notes(id, notes);
         }
         self.replace_rejected(id);
+        self.forget_rejected();
         let mut why = reason.to_owned();
         if let Some(version) = self.catalogue.version(id) {
             why = version.shown.why(&id.plugin).unwrap_or(why);

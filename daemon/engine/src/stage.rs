@@ -30,6 +30,7 @@ use crate::needed;
 use crate::rest::Rest;
 use crate::settle::{Settled, Since};
 use crate::signature::{SignatureError, Signers};
+use crate::size_limit::{self, TooLarge};
 use crate::state::State;
 
 /// Why a finished artifact could not be staged.
@@ -40,12 +41,19 @@ pub(crate) enum StageError {
     #[error("cannot give it a number and a place in the store")]
     Number(#[from] WriteError),
     #[error(transparent)]
+    TooLarge(io::Error),
+    #[error(transparent)]
     Signature(#[from] SignatureError),
     #[error("plugind panicked over it; please report this, with the file")]
     Panicked,
 }
 
 impl StageError {
+    /// Whether the same file would be turned down again.
+    pub(crate) fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::Signature(_) | Self::TooLarge(_))
+    }
+
     /// The stage that it ends.
     pub(crate) fn stage(&self) -> Stage {
         match self {
@@ -191,9 +199,12 @@ pub(crate) fn copy(
         source,
     };
     let mut content = buffers.take();
-    content
-        .read(&settled.file, settled.identity.size())
-        .map_err(failed)?;
+    size_limit::refuse(settled.identity.size())
+        .and_then(|()| content.read(&settled.file, settled.identity.size()))
+        .map_err(|error| match TooLarge::is_reason_of(&error) {
+            true => StageError::TooLarge(error),
+            false => failed(error),
+        })?;
     let since = settled.since();
     if since != Since::Nothing {
         return Ok(Copying::Changed {
@@ -201,7 +212,7 @@ pub(crate) fn copy(
             content: since == Since::Written,
         });
     }
-    let elf = read(&settled.path, &content, signers)?;
+    let elf = read(&settled.path, &content, signers, elf::read)?;
     let size = content.len() as u64;
     // What is no plugin is kept whole until inspect has said so.
     let end = elf.as_ref().map_or(size, |elf| elf.mapped_end.min(size));
@@ -248,12 +259,13 @@ fn read(
     artifact: &Path,
     content: &[u8],
     signers: &Signers,
+    look: impl FnOnce(&[u8]) -> Result<Elf, ElfError>,
 ) -> Result<Result<Elf, ElfError>, SignatureError> {
     if signers.are_none() {
-        return Ok(elf::read(content));
+        return Ok(look(content));
     }
     let checked = signers.check(artifact, content)?;
-    let elf = elf::read(content);
+    let elf = look(content);
     let says = elf.as_ref().ok().and_then(|elf| declared(elf).ok()?);
     let stem = artifact.file_name().and_then(lanes::stem);
     checked.suffices_for(says.map_or(stem.unwrap_or_default(), |says| says.plugin))?;
@@ -290,4 +302,40 @@ pub(crate) fn place(
         stage: copied.took + started.elapsed(),
     };
     Ok((staged, copied.rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::signature::Signer;
+
+    #[test]
+    fn nobody_looks_into_what_must_be_signed_and_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let key = Signer::try_from(key.to_owned()).unwrap();
+        let all = Signers {
+            general: Some(key.clone()),
+            by_plugin: BTreeMap::new(),
+        };
+        let own = Signers {
+            general: None,
+            by_plugin: BTreeMap::from([("guarded".to_owned(), key)]),
+        };
+        let looked_into = |name: &str, signers: &Signers| {
+            let mut looked = false;
+            let read = read(&dir.path().join(name), b"no plugin", signers, |content| {
+                looked = true;
+                elf::read(content)
+            });
+            (looked, read.is_ok())
+        };
+        assert_eq!(looked_into("libany.so", &all), (false, false));
+        assert_eq!(looked_into("libguarded.so", &own), (false, false));
+        // Only its own note tells whether this one must be.
+        assert_eq!(looked_into("libother.so", &own), (true, true));
+        assert_eq!(looked_into("libany.so", &Signers::default()), (true, true));
+    }
 }

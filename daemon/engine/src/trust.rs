@@ -2,11 +2,12 @@
 //! asks for it. What it needs through `$ORIGIN` is copied and opened with it, and must be the same.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use crate::rights::Users;
 use crate::signature::{SignatureError, Signers};
+use crate::size_limit;
 
 /// Who decides what runs.
 #[derive(Debug)]
@@ -39,12 +40,12 @@ impl Trust {
 
     /// Reads a library that `plugin` needs.
     pub(crate) fn read_needed(&self, path: &Path, plugin: &str) -> Result<Vec<u8>, Distrust> {
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         if let Some(why) = self.owners.refuse_file(path, &file.metadata()?) {
             return Err(Distrust::Owner(why));
         }
         let mut content = Vec::new();
-        file.read_to_end(&mut content)?;
+        size_limit::read(&file, &mut content)?;
         if !self.signers.are_none() {
             self.signers.check(path, &content)?.suffices_for(plugin)?;
         }

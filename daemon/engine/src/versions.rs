@@ -47,6 +47,7 @@ impl Loop {
             }
             self.catalogue.put(version);
         }
+        self.forget_rejected();
         self.note_cut_of_earlier_runs();
     }
 
@@ -112,7 +113,7 @@ impl Loop {
             }
             (Source::Watched { path, lane, .. }, Err(error)) => {
                 self.copied_from(&path, None);
-                if error.stage() == Stage::Signature {
+                if error.is_of_the_file() {
                     self.turn_down_file(&path);
                 }
                 self.reject_file(&path, &lane, error.stage(), &sentence(&error));

@@ -215,9 +215,19 @@ fn words(one: &Difference, form: Option<&Form>) -> String {
         return "nothing".to_owned();
     };
     let text = plain(&form.text);
-    let at = match (form.offset, one.change) {
-        (Some(offset), change) if change != Change::Moved => format!("  at byte {offset}"),
-        _ => String::new(),
+    let at = form.offset.filter(|_| one.change != Change::Moved);
+    let at = at.map(|offset| format!("at byte {offset}"));
+    let after = match (one.part, one.change, &*form.after) {
+        (Part::Field | Part::Variant, Change::Added | Change::Removed, before) => match before {
+            "" => Some("first".to_owned()),
+            before => Some(format!("after {}", plain(before))),
+        },
+        _ => None,
+    };
+    let place: Vec<_> = at.into_iter().chain(after).collect();
+    let place = match &*place {
+        [] => String::new(),
+        place => format!("  {}", place.join(", ")),
     };
     let own = one
         .ty
@@ -230,5 +240,5 @@ fn words(one: &Difference, form: Option<&Form>) -> String {
         }
         _ => String::new(),
     };
-    format!("{text}{at}{krate}")
+    format!("{text}{place}{krate}")
 }

@@ -89,6 +89,8 @@ pub struct Form {
     pub offset: Option<u64>,
     /// The crate that declares its type, as `name version`; empty for the language and its library.
     pub krate: String,
+    /// The field or variant before it, of one that was added or removed; empty where that is the first.
+    pub after: String,
 }
 
 /// What to do about a difference.

@@ -46,7 +46,7 @@ impl Differ<'_> {
         let owned_by = owner.name();
         for index in &added {
             let field = &theirs[*index];
-            let form = declared(field, their_type(field));
+            let form = declared(field, their_type(field), &their_names, *index);
             let what = format!(
                 "field `{}` was added to `{owned_by}`{krate} {}",
                 form.text,
@@ -63,7 +63,7 @@ impl Differ<'_> {
         }
         for index in &removed {
             let field = &ours[*index];
-            let form = declared(field, our_type(field));
+            let form = declared(field, our_type(field), &our_names, *index);
             let what = format!("field `{}` was removed from `{owned_by}`{krate}", form.text);
             let field = Subject::field(Some(field), None, &owner);
             self.push(
@@ -99,7 +99,7 @@ impl Differ<'_> {
                 "variant `{variant}` was added to `{name}`{krate} {}",
                 after(&their_names, *index)
             );
-            let form = Form::of(owner.theirs, variant);
+            let form = standing(Form::of(owner.theirs, variant), &their_names, *index);
             let variant = Subject::variant(variant, &owner);
             self.push(
                 what,
@@ -112,7 +112,7 @@ impl Differ<'_> {
         for index in &removed {
             let variant = &our_names[*index];
             let what = format!("variant `{variant}` was removed from `{name}`{krate}");
-            let form = Form::of(owner.ours, variant);
+            let form = standing(Form::of(owner.ours, variant), &our_names, *index);
             let variant = Subject::variant(variant, &owner);
             self.push(
                 what,
@@ -169,8 +169,14 @@ impl Differ<'_> {
 }
 
 /// As it is declared.
-fn declared(field: &Field, ty: &Type) -> Form {
-    Form::of(ty, &format!("{}: {}", field.name, ty.name))
+fn declared(field: &Field, ty: &Type, names: &[String], place: usize) -> Form {
+    let text = format!("{}: {}", field.name, ty.name);
+    standing(Form::of(ty, &text), names, place)
+}
+
+fn standing(form: Form, names: &[String], place: usize) -> Form {
+    let after = before(names, place).cloned().unwrap_or_default();
+    Form { after, ..form }
 }
 
 /// The places of names that the others lack.
@@ -182,8 +188,12 @@ fn missing(names: &[String], others: &[String]) -> Vec<usize> {
 }
 
 fn after(names: &[String], place: usize) -> String {
-    match place.checked_sub(1).and_then(|before| names.get(before)) {
+    match before(names, place) {
         Some(before) => format!("after `{before}`"),
         None => "at its start".to_owned(),
     }
+}
+
+fn before(names: &[String], place: usize) -> Option<&String> {
+    names.get(place.checked_sub(1)?)
 }
