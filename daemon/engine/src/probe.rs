@@ -12,6 +12,8 @@ mod confine;
 mod entry;
 mod failure;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod library_path;
 mod message;
 mod output;
@@ -271,9 +273,13 @@ fn order(inspected: &Inspected, options: &ProbeOptions) -> Order {
         image: inspected.staged.image.clone(),
         mapped: inspected.staged.mapped,
         confinement: options.confinement,
-        // One more than the deadline allows one thread: it counts only where nobody is left to keep that.
-        processor_seconds: options.timeout.as_secs().saturating_add(1),
+        processor_seconds: processor_seconds(options.timeout),
     }
+}
+
+/// One more than the deadline allows one thread: then it counts only where nobody is left to keep that.
+fn processor_seconds(deadline: Duration) -> u64 {
+    deadline.as_secs().saturating_add(1)
 }
 
 /// Whether an error is the program's and not the system's.

@@ -254,11 +254,7 @@ impl Hearing {
                 Err(_) => self.socket = None,
             }
         }
-        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<_> = self.unread.drain(..=end).collect();
-            // What nobody understands was not said.
-            self.said.extend(serde_json::from_slice::<Said>(&line));
-        }
+        self.said.extend(understood(&mut self.unread));
     }
 
     /// Takes in what was written: at most a pipe's content at a time, so that one that never ends to write is one that
@@ -278,6 +274,14 @@ impl Hearing {
             }
         }
     }
+}
+
+/// Takes the lines out of what was heard, and leaves what has no end yet. What nobody understands was not said.
+pub(super) fn understood(unread: &mut Vec<u8>) -> Vec<Said> {
+    let end = unread.iter().rposition(|byte| *byte == b'\n');
+    let lines: Vec<_> = unread.drain(..end.map_or(0, |end| end + 1)).collect();
+    let lines = lines.split(|byte| *byte == b'\n');
+    lines.flat_map(serde_json::from_slice::<Said>).collect()
 }
 
 /// What became of waiting.

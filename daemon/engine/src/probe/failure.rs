@@ -9,10 +9,16 @@ use plugind_wire::probe::{Cause, Level, Phase};
 use super::child::{Ending, Last};
 use super::confine::{MEMORY, calls};
 use super::message::{Generation, Said};
+use super::processor_seconds;
 
 /// How somebody tells the probe to let a plugin do what it otherwise forbids.
 const UNSANDBOXED: &str = "if it must, have it probed unsandboxed (`probe = \"unsandboxed\"` under `[plugin.NAME]` in plugind.toml, or \
      `plugind watch --probe unsandboxed`)";
+
+/// Characters of what a probe says of a plugin, which is the plugin's word too.
+const REASON: usize = 4096;
+/// Characters of a release's name.
+const RELEASE: usize = 64;
 
 /// What came of a probe.
 #[derive(Debug)]
@@ -46,7 +52,8 @@ pub(crate) fn judge(ending: &Ending, deadline: Duration) -> Verdict {
         Some(Said::Hello { generation, .. }) if *generation == Generation::THIS => {}
         Some(Said::Hello { release, .. }) => {
             return Verdict::NoProbe(format!(
-                "is plugind {release}, which does not try plugins of {}",
+                "is plugind {}, which does not try plugins of {}",
+                first(release, RELEASE),
                 env!("CARGO_PKG_VERSION")
             ));
         }
@@ -67,8 +74,8 @@ pub(crate) fn judge(ending: &Ending, deadline: Duration) -> Verdict {
         Some(Said::Failed {
             phase: Phase::Open,
             reason,
-        }) => (Phase::Open, (Cause::Surroundings, reason.clone())),
-        Some(Said::Failed { phase, reason }) => (*phase, (Cause::Plugin, reason.clone())),
+        }) => (Phase::Open, (Cause::Surroundings, first(reason, REASON))),
+        Some(Said::Failed { phase, reason }) => (*phase, (Cause::Plugin, first(reason, REASON))),
         Some(Said::Forbidden { call }) => (reached, (Cause::Sandbox, forbidden(*call, reached))),
         _ => (reached, unsaid(ending, reached, level, deadline)),
     };
@@ -86,6 +93,10 @@ pub(crate) fn judge(ending: &Ending, deadline: Duration) -> Verdict {
         level,
         output: ending.output.text(),
     }))
+}
+
+fn first(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 /// A program that is no probe, in a few words.
@@ -147,7 +158,11 @@ fn unsaid(
             let reason = "plugind ended while it was being probed".to_owned();
             (Cause::Surroundings, reason)
         }
-        (Last::Ended, Some(status)) => ended(status, doer, level, ending),
+        (Last::Ended, Some(status)) => match status.signal() {
+            Some(libc::SIGKILL) => (Cause::Surroundings, killed(doer)),
+            Some(libc::SIGXCPU) => too_long(doer, level, deadline),
+            _ => ended(status, doer, level, ending),
+        },
         // How is not known, so it may have been somebody else's doing.
         (Last::Ended | Last::Verdict, _) => {
             (Cause::Surroundings, format!("{doer} ended its process"))
@@ -178,9 +193,7 @@ fn ended(status: ExitStatus, doer: &str, level: Option<Level>, ending: &Ending) 
         libc::SIGSYS => {
             "a system call that the probe's sandbox forbids, made while signals were blocked, as starting a program is"
         }
-        libc::SIGXCPU => "too much processor time",
         libc::SIGXFSZ => "a file in memory that grew too long for the probe's sandbox",
-        libc::SIGKILL => "from outside, as by a kernel that is out of memory",
         _ => "a signal that it got",
     };
     let advice = if signal == libc::SIGSYS {
@@ -190,11 +203,35 @@ fn ended(status: ExitStatus, doer: &str, level: Option<Level>, ending: &Ending) 
     };
     let cause = match signal {
         libc::SIGSYS | libc::SIGXFSZ => Cause::Sandbox,
-        libc::SIGXCPU => Cause::Time,
-        libc::SIGKILL => Cause::Surroundings,
         _ => own,
     };
     (cause, format!("{doer} crashed: {name}, {what}{advice}"))
+}
+
+/// Nobody tells by whom.
+fn killed(doer: &str) -> String {
+    format!(
+        "its probe was killed (SIGKILL) while {doer} ran: by the system, as when memory runs out, or by somebody else, \
+         unless the plugin did it itself; free memory and say `plugind retry`, or build it again"
+    )
+}
+
+/// Of all its threads together.
+fn too_long(doer: &str, level: Option<Level>, deadline: Duration) -> (Cause, String) {
+    if !level.is_some_and(|level| level.limits) {
+        let reason = format!(
+            "{doer} used more processor time than somebody allows it (SIGXCPU), which is not a limit of the probe; raise \
+             that limit (`ulimit -t`) where plugind is started"
+        );
+        return (Cause::Surroundings, reason);
+    }
+    let seconds = processor_seconds(deadline);
+    let reason = format!(
+        "{doer} used more processor time than the probe has for it (SIGXCPU after {seconds} s, of all its threads \
+         together); a constructor must not loop: if it only takes longer, raise --probe-timeout, or `probe_timeout` in \
+         plugind.toml"
+    );
+    (Cause::Time, reason)
 }
 
 /// What the sandbox has to do with it, as far as the plugin's own words tell.
