@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use plugind_loader::Fault;
 use plugind_wire::VersionId;
 use plugind_wire::event::Stage;
 
@@ -51,6 +52,17 @@ pub enum ClientEvent {
         /// Why.
         reason: String,
     },
+    /// A build that was not used is undone: what is built is the current version again.
+    Unchanged {
+        /// Which.
+        version: VersionId,
+    },
+    /// A plugin panicked while it dropped a state or a result, which no call could return. Told by every client of this
+    /// process.
+    Faulted {
+        /// Where, and what it said.
+        fault: Fault,
+    },
     /// The listener was slow and so many events were lost.
     Lost {
         /// How many.
@@ -76,6 +88,8 @@ impl fmt::Display for ClientEvent {
                 reason,
             } => write!(f, "{version} was rejected at {}: {reason}", stage.word()),
             Self::Refused { version, reason } => write!(f, "{version} is not used: {reason}"),
+            Self::Unchanged { version } => write!(f, "{version} is what is built again"),
+            Self::Faulted { fault } => write!(f, "{fault}"),
             Self::Lost { count } => write!(f, "{count} events were lost"),
         }
     }

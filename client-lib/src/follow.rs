@@ -58,6 +58,11 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// What was not used is gone: what is built is the version that it is of, again.
+    Unchanged {
+        /// Its version.
+        version: VersionId,
+    },
     /// [`Client::remove`](crate::Client::remove) was called; its state is dropped.
     Removed {
         /// The plugin's name.
@@ -73,6 +78,7 @@ impl fmt::Display for Change {
             Self::Kept { version, reason } | Self::Refused { version, reason } => {
                 write!(f, "{version} is not used: {reason}")
             }
+            Self::Unchanged { version } => write!(f, "{version} is what is built again"),
             Self::Removed { plugin } => write!(f, "{plugin} was removed"),
         }
     }
@@ -198,6 +204,7 @@ impl<C: Contract + ?Sized> InSync for Follow<C> {
                 Outcome::Kept { version, reason } => {
                     changes.push(Change::Kept { version, reason });
                 }
+                Outcome::Unchanged { version } => changes.push(Change::Unchanged { version }),
                 Outcome::UpToDate | Outcome::Followed(_) => {}
             }
         }

@@ -58,6 +58,11 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// What was not used is gone: what is built is the version that it is of, again.
+    Unchanged {
+        /// Its version.
+        version: VersionId,
+    },
     /// What changed among the plugins of a [`Follow`](crate::Follow), if anything did.
     Followed(Vec<Change>),
 }
@@ -68,6 +73,7 @@ impl fmt::Display for Outcome {
             Self::UpToDate => f.write_str("up to date"),
             Self::Swapped { from, to } => write!(f, "{to} took over from v{}", from.number),
             Self::Kept { version, reason } => write!(f, "{version} is not used: {reason}"),
+            Self::Unchanged { version } => write!(f, "{version} is what is built again"),
             Self::Followed(changes) => {
                 let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
                 f.write_str(&changes.join("; "))
@@ -144,19 +150,26 @@ impl<C: Contract + ?Sized> Instance<C> {
         self.table = Arc::clone(to);
         self.bound = bound;
         self.kept_from = None;
+        self.refused = None;
         Ok(())
     }
 
-    /// Notes that the state stays, and tells it.
-    /// Says once why a newer version is not in the snapshot.
+    /// Says once why a newer version is not in the snapshot, and once that there is none any more.
     fn look_at_refused(&mut self, snapshot: &Snapshot) -> Outcome {
-        let refused = snapshot.refused(self.plugin.slot());
         let Some(Refused {
             version, reason, ..
-        }) = refused.filter(|refused| self.refused.as_ref() != Some(&refused.version))
+        }) = snapshot.refused(self.plugin.slot())
         else {
-            return Outcome::UpToDate;
+            return match self.refused.take() {
+                Some(_) => Outcome::Unchanged {
+                    version: self.version().clone(),
+                },
+                None => Outcome::UpToDate,
+            };
         };
+        if self.refused.as_ref() == Some(version) {
+            return Outcome::UpToDate;
+        }
         self.refused = Some(version.clone());
         Outcome::Kept {
             version: version.clone(),
@@ -164,6 +177,7 @@ impl<C: Contract + ?Sized> Instance<C> {
         }
     }
 
+    /// Notes that the state stays, and tells it.
     fn keep(&mut self, from: &Arc<SymbolTable>, reason: &str) {
         self.kept_from = Some(Arc::clone(from));
         // Nobody hears it when the client is gone: then nothing is swapped any more.

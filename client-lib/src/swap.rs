@@ -136,6 +136,9 @@ impl Loader {
         if snapshot.refused.remove(&slot).is_some() {
             snapshot.epoch += 1;
             self.put(snapshot);
+            self.listeners.tell(&ClientEvent::Unchanged {
+                version: version.clone(),
+            });
             self.look_at_readers();
         }
     }

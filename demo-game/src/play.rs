@@ -1,5 +1,6 @@
 //! The game in this program: the plugins' instances, the picture, and what to say about versions.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -69,7 +70,7 @@ impl Play {
     }
 
     fn look_at_game(&mut self, outcome: Outcome) {
-        match outcome {
+        match &outcome {
             Outcome::Swapped { from, to } => {
                 self.took = self.build.since_finished();
                 self.fault = None;
@@ -84,12 +85,19 @@ impl Play {
             Outcome::Kept { version, reason } => {
                 self.tell(format!("{version} is not used: {reason}"));
             }
+            Outcome::Unchanged { .. } => self.is_mended(&outcome),
             _ => {}
         }
     }
 
+    /// What was wrong is so no longer.
+    fn is_mended(&mut self, what: &dyn fmt::Display) {
+        self.fault = None;
+        eprintln!("demo-game: {what}");
+    }
+
     fn look_at_effect(&mut self, change: Change) {
-        match change {
+        match &change {
             Change::Added { version } => {
                 eprintln!("demo-game: {version} joined at frame {}", self.frame);
             }
@@ -103,6 +111,7 @@ impl Play {
             Change::Kept { version, reason } | Change::Refused { version, reason } => {
                 self.tell(format!("{version} is not used: {reason}"));
             }
+            Change::Unchanged { .. } | Change::Removed { .. } => self.is_mended(&change),
             _ => {}
         }
     }

@@ -280,6 +280,40 @@ fn a_state_is_dropped_once_by_the_version_that_has_it_last() {
 }
 
 #[test]
+fn an_undone_build_takes_back_what_was_said_of_it() {
+    let scene = Scene::new("undone", 1);
+    let client = scene.client();
+    let mut turns = turned(client.start(scene.plugin).expect("an instance"), 3);
+    let file = scene.folder.join(format!("lib{}.so", scene.plugin));
+    let events = client.events();
+    let mut outcome = |what: &str| {
+        until(what, || {
+            let [outcome] = client.sync([&mut turns]);
+            (outcome != Outcome::UpToDate).then_some(outcome)
+        })
+    };
+    for broken in 2..=3 {
+        // It implements nothing.
+        let plain = scene.home.build().join(broken.to_string());
+        let image = cc_plugin(&plain, scene.plugin, &answers(broken, 0));
+        replace(&image, &file);
+        let kept = outcome("the bad one is not used");
+        let Outcome::Kept { version, .. } = kept else {
+            panic!("{kept:?}");
+        };
+        assert_eq!(version.number, broken as u64);
+        scene.put(1);
+        let undone = outcome("the good one is back");
+        assert_eq!(undone.to_string(), "undone v1 is what is built again");
+        assert!(matches!(undone, Outcome::Unchanged { .. }), "{undone:?}");
+    }
+    assert_eq!(turns.turn(), Ok(4), "the state went on");
+    let told = events.try_iter().map(|event| event.to_string());
+    let told = told.filter(|event| event == "undone v1 is what is built again");
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
 fn a_start_without_the_plugin_says_what_there_is_instead() {
     let home = Home::new();
     let folder = home.work().join("plugins");
