@@ -22,6 +22,7 @@ use crate::instance::{InSync, Instance, Moved, Now, Outcome};
 use crate::link::{Link, Target};
 use crate::linked;
 use crate::loader::Loader;
+use crate::lost;
 use crate::missing;
 use crate::plugin::Plugin;
 use crate::reader::{Reader, Readers};
@@ -106,6 +107,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let readers = Arc::new(Readers::new());
         let listeners = Arc::new(Listeners::default());
+        lost::tell(&listeners);
         let (requests, to_do) = bounded(REQUESTS);
         let (to_loader, arrived) = bounded(ARRIVED);
         let loader = Loader::new(Arc::clone(&readers), Arc::clone(&listeners), to_do, arrived);
@@ -143,11 +145,13 @@ impl Client {
     pub fn linked(registry: &'static Registry) -> Result<Self, ClientError> {
         let readers = Arc::new(Readers::new());
         let linked = linked::plugins(registry, &readers)?;
+        let listeners = Arc::new(Listeners::default());
+        lost::tell(&listeners);
         // Nobody listens: what only an engine could answer says so.
         let (requests, _) = bounded(0);
         let inner = Inner {
             readers,
-            listeners: Arc::new(Listeners::default()),
+            listeners,
             requests,
             deadline: Duration::ZERO,
             loader: None,
@@ -511,6 +515,7 @@ impl Client {
 
     /// Has the rejected builds of a plugin tried again: what was remembered of them is forgotten, and each file is
     /// copied and probed anew. Waits for the newest, at most ten minutes, and answers with the version that it became.
+    /// A file that could not become a version is named by its path or file name.
     ///
     /// # Errors
     ///

@@ -45,6 +45,7 @@ mod link;
 mod linked;
 mod loader;
 mod logs;
+mod lost;
 mod missing;
 mod plugin;
 mod probe;

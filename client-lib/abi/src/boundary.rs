@@ -8,6 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 
 use crate::hook;
 use crate::registration::Text;
@@ -65,6 +66,24 @@ impl fmt::Debug for Fault {
 
 impl std::error::Error for Fault {}
 
+/// Who hears of panics that end no call.
+static LOST: OnceLock<fn(Fault)> = OnceLock::new();
+
+/// Has this image's panics told that end no call, because a state or a result was being dropped. The first who asks
+/// hears of them; before that they are written to stderr.
+pub fn hear_lost(hear: fn(Fault)) {
+    let _ = LOST.set(hear);
+}
+
+/// Tells of a panic that ends no call.
+#[cold]
+pub(crate) fn lost(fault: Fault) {
+    match LOST.get() {
+        Some(hear) => hear(fault),
+        None => eprintln!("{fault}"),
+    }
+}
+
 /// Where the called side says what happened; made and read by the calling side.
 #[repr(C)]
 pub struct Report {
@@ -116,12 +135,15 @@ impl Report {
         }))
     }
 
+    /// What a panic said, and where it was.
+    pub(crate) fn told(self) -> (String, Option<String>) {
+        let nothing = || ("it is not known why".to_owned(), None);
+        self.told.map_or_else(nothing, |told| *told)
+    }
+
     /// What was told, as an error.
     pub fn into_fault(self, plugin: &str, version: u64, function: &'static str) -> Fault {
-        let (message, location) = self.told.map_or_else(
-            || ("the plugin did not say why".to_owned(), None),
-            |told| *told,
-        );
+        let (message, location) = self.told();
         Fault {
             plugin: plugin.to_owned(),
             version,

@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use crate::boundary::{Fault, Report, Returned, Status, guard};
+use crate::boundary::{self, Fault, Report, Returned, Status, guard};
 use crate::describe;
 use crate::host::Offered;
 use crate::registration::Text;
@@ -197,7 +197,7 @@ pub const fn drop_result<T>() -> *const () {
 }
 
 /// Makes this side's own copy of a result, and has the other side drop the one it made: each allocator frees what it
-/// allocated.
+/// allocated. A panic while that is done loses what the result held, and nothing else: `lost` is told.
 ///
 /// # Safety
 ///
@@ -207,6 +207,7 @@ pub unsafe fn take_result<T: Clone>(
     returned: Returned,
     room: MaybeUninit<T>,
     drop: *const (),
+    lost: impl FnOnce(Report),
 ) -> T {
     let mut result = returned.result(room);
     if !std::mem::needs_drop::<T>() {
@@ -220,8 +221,10 @@ pub unsafe fn take_result<T: Clone>(
     let drop = unsafe { std::mem::transmute::<*const (), Option<Drop<T>>>(drop) };
     if let Some(drop) = drop {
         let mut report = Report::new();
-        // SAFETY: the result is not used again. A panic while it is dropped loses what it held, and nothing else.
-        unsafe { drop(result.as_mut_ptr(), &raw mut report) };
+        // SAFETY: the result is not used again.
+        if unsafe { drop(result.as_mut_ptr(), &raw mut report) } != Status::OK {
+            lost(report);
+        }
     }
     copy
 }
@@ -400,6 +403,24 @@ impl<C: Contract + ?Sized> Table<C> {
         Err(self.fault(report, function))
     }
 
+    /// This side's own copy of the result of a call, of which `dropped` names the drop.
+    ///
+    /// # Safety
+    ///
+    /// As that of [`take_result`].
+    #[inline]
+    pub unsafe fn take_result<T: Clone>(
+        &self,
+        returned: Returned,
+        room: MaybeUninit<T>,
+        drop: *const (),
+        dropped: &'static str,
+    ) -> T {
+        let lost = |report| boundary::lost(self.fault(report, dropped));
+        // SAFETY: kept by the caller.
+        unsafe { take_result(returned, room, drop, lost) }
+    }
+
     #[cold]
     #[inline(never)]
     fn fault(&self, report: Report, function: &'static str) -> Fault {
@@ -423,9 +444,11 @@ impl<C: Contract + ?Sized> Drop for Bound<C> {
             return;
         }
         let mut report = Report::new();
-        // SAFETY: the state is of the table's type (kept by `new` and `hand_to`) and is not used again. A panic while it
-        // is dropped ends inside.
-        unsafe { (self.table.state.drop)(self.state, &raw mut report) };
+        // SAFETY: the state is of the table's type (kept by `new` and `hand_to`) and is not used again.
+        let status = unsafe { (self.table.state.drop)(self.state, &raw mut report) };
+        if status != Status::OK {
+            boundary::lost(self.table.fault(report, "drop of the state"));
+        }
     }
 }
 

@@ -114,3 +114,11 @@ pub fn returned(status: Status, report: Report, function: &'static str) {
     // Nothing was told (kept by `guard`), so there is nothing to drop.
     std::mem::forget(report);
 }
+
+/// A panic of the program while it dropped a result that a plugin had taken: it ends no call.
+#[cold]
+pub fn lost(report: Report, dropped: &'static str) {
+    let (message, location) = report.told();
+    let location = location.map_or_else(String::new, |location| format!(" ({location})"));
+    eprintln!("the program panicked in `{dropped}`: {message}{location}");
+}

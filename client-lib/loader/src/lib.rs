@@ -32,7 +32,7 @@ pub use linked::linked;
 pub use log::{LogRecord, LogSink};
 pub use near::near;
 pub use open::{Image, NotesError, OpenError, open};
-pub use plugind_abi::boundary::Fault;
+pub use plugind_abi::boundary::{Fault, hear_lost};
 pub use plugind_abi::contract::{Contract, Table};
 pub use plugind_abi::log::Level as LogLevel;
 pub use plugind_abi::registration::Registry;

@@ -204,6 +204,7 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
         return None;
     };
     let (name, text) = (&function.name, function.name.to_string());
+    let dropped = format!("drop of what {text} returned");
     let docs = function.docs();
     let receiver = match function.state {
         Some(Access::Exclusive) => quote!(&mut self),
@@ -240,7 +241,7 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
             self.bound.table().finish(__returned.status(), __report, #text)?;
             // SAFETY: the call wrote a result, as its status says.
             ::core::result::Result::Ok(unsafe {
-                ::plugind_abi::contract::take_result(__returned, __room, __drop_result)
+                self.bound.table().take_result(__returned, __room, __drop_result, #dropped)
             })
         }
     })
@@ -267,7 +268,7 @@ fn start(functions: &[Function]) -> TokenStream {
         table.finish(returned.status(), report, #text)?;
         // SAFETY: the call wrote a result, as its status says; a pointer has nothing to drop.
         ::core::result::Result::Ok(unsafe {
-            ::plugind_abi::contract::take_result(returned, room, ::core::ptr::null())
+            ::plugind_abi::contract::take_result(returned, room, ::core::ptr::null(), |_| {})
         })
     }
 }

@@ -128,6 +128,7 @@ fn method(host: &Ident, index: usize, function: &Function) -> Option<TokenStream
     };
     let (names, types) = function.named_arguments();
     let call = shim::call(function, result, &quote!(self.host.object()));
+    let dropped = format!("drop of what {text} returned");
     Some(quote! {
         #(#docs)*
         #[inline]
@@ -137,7 +138,11 @@ fn method(host: &Ident, index: usize, function: &Function) -> Option<TokenStream
             let (__returned, __room, __report) = #call;
             ::plugind_abi::host::returned(__returned.status(), __report, #text);
             // SAFETY: the call wrote a result, as its status says.
-            unsafe { ::plugind_abi::contract::take_result(__returned, __room, __drop_result) }
+            unsafe {
+                ::plugind_abi::contract::take_result(__returned, __room, __drop_result, |__report| {
+                    ::plugind_abi::host::lost(__report, #dropped)
+                })
+            }
         }
     })
 }
