@@ -60,16 +60,18 @@ pub(crate) fn own(derived: &Ident) -> Ident {
     crate::stable_type::hidden(derived, "Own")
 }
 
-/// Puts the marker where the derived type stands. A name behind a `::` is another one's.
+/// Puts the marker where the derived type stands, `self::` before it or not. A name behind another path is another
+/// one's.
 fn mark(tokens: TokenStream, derived: &Ident) -> TokenStream {
-    let mut after_colon = false;
-    let marked = tokens.into_iter().map(|token| {
-        let is_path = std::mem::replace(
-            &mut after_colon,
-            matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ':'),
-        );
-        match token {
-            TokenTree::Ident(ident) if !is_path && (ident == *derived || ident == "Self") => {
+    let mut marked: Vec<TokenTree> = Vec::new();
+    for token in tokens {
+        let token = match token {
+            TokenTree::Ident(ident) if ident == *derived || ident == "Self" => {
+                let Some(path) = own_path(&marked) else {
+                    marked.push(TokenTree::Ident(ident));
+                    continue;
+                };
+                marked.truncate(marked.len() - path);
                 let mut own = own(derived);
                 own.set_span(ident.span());
                 TokenTree::Ident(own)
@@ -81,9 +83,30 @@ fn mark(tokens: TokenStream, derived: &Ident) -> TokenStream {
                 TokenTree::Group(marked)
             }
             other => other,
+        };
+        marked.push(token);
+    }
+    marked.into_iter().collect()
+}
+
+/// How many tokens at the end are a path that leads to the derived type: none, or `self::`; nothing if they lead
+/// elsewhere.
+fn own_path(tokens: &[TokenTree]) -> Option<usize> {
+    let is_colon =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
+    let is_self = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident == "self");
+    match tokens {
+        [.., before, module, first, second]
+            if is_self(module) && is_colon(first) && is_colon(second) =>
+        {
+            (!is_colon(before)).then_some(3)
         }
-    });
-    marked.collect()
+        [module, first, second] if is_self(module) && is_colon(first) && is_colon(second) => {
+            Some(3)
+        }
+        [.., last] if is_colon(last) => None,
+        _ => Some(0),
+    }
 }
 
 /// Types for which a better hint than a missing `StableType` can be given, wherever they stand in a field's type.

@@ -65,6 +65,10 @@ pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// On a field, `#[stable_type(unsafe_opaque = "why the layout holds")]` takes a foreign type as it is: two builds of one
 /// compiler mean the same by it if size and alignment are equal, and whoever writes the attribute vouches for the rest.
 /// `#[stable_type(by_name)]` breaks the circle of two types that mention each other, on one of them.
+///
+/// A type may mention itself, as `Tree`, `Self` or `self::Tree`. Where rustc says `cycle detected` (E0391), a type leads
+/// back to itself in another way: through a second type, an alias, or its own name behind another path. Put `by_name` on
+/// one field of the circle, or write the name without the path.
 #[proc_macro_derive(StableType, attributes(stable_type))]
 pub fn stable_type(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::DeriveInput);

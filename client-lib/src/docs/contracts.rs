@@ -222,7 +222,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Two types that mention each other name each other once; the other way round they are described:
+//! A type may mention itself by its name. Two types that mention each other name each other once, or rustc says that it
+//! detected a cycle (E0391); the other way round they are described:
 //!
 //! ```
 //! use plugind_macros::{StableType, contract};
@@ -309,6 +310,37 @@
 //! #[derive(StableType)]
 //! struct Input {
 //!     started: std::time::Instant,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Types that lead back to each other, an enum and a struct here, none of which is `by_name`:
+//!
+//! ```compile_fail,E0391
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! enum Shape {
+//!     Dot,
+//!     Group(Vec<Placed>),
+//! }
+//! #[derive(StableType)]
+//! struct Placed {
+//!     shape: Shape,
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ```
+//! # use plugind_macros::StableType;
+//! #[derive(StableType)]
+//! enum Shape {
+//!     Dot,
+//!     Group(#[stable_type(by_name)] Vec<Placed>),
+//!     Pair(Box<Shape>, Box<self::Shape>),
+//! }
+//! #[derive(StableType)]
+//! struct Placed {
+//!     shape: Shape,
 //! }
 //! # fn main() {}
 //! ```
