@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use plugind_tests::{
-    Daemon, Ended, Home, answers, cc, cc_plugin, ended, holds, plugind, replace, sdk_plugin, until,
-    victim,
+    Daemon, Ended, Home, Process, Signal, answers, cc, cc_plugin, ended, holds, plugind, replace,
+    sdk_plugin, until, victim,
 };
 use plugind_wire::event::{Event, Kind, Stage};
 use plugind_wire::probe::{Level, Phase, Probe, Trial};
@@ -82,6 +82,28 @@ fn a_probe_leaves_no_process() {
         let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         (stat.is_empty() || stat.contains(") Z ")).then_some(())
     });
+}
+
+/// Ctrl-C and SIGTERM in the middle of it, from its first moment on.
+#[test]
+fn a_probe_that_is_interrupted_leaves_no_copy() {
+    let home = Home::new();
+    let image = victim(&home, "hangs", "for (;;) pause();");
+    let store = home.state().join("probe");
+    let copies = || fs::read_dir(&store).map_or(0, |entries| entries.flatten().count());
+    for signal in [Signal::INT, Signal::TERM, Signal::INT, Signal::TERM] {
+        let mut command = home.plugind(["probe", "--json", "--timeout", "60"]);
+        command.arg(&image);
+        let mut probing = Process::<Trial>::spawn(command);
+        until("it has begun", || (copies() > 0).then_some(()));
+        probing.signal(signal);
+        assert_eq!(probing.wait_exit().code(), Some(130), "{}", probing.dump());
+        assert_eq!(copies(), 0, "after {signal:?}");
+    }
+    // One that ends by itself leaves none either.
+    let good = cc_plugin(&home.build(), "good", &answers(1, 0));
+    assert_eq!(probe(&home, &good, &[]).probe, Probe::Passed);
+    assert_eq!(copies(), 0);
 }
 
 /// `plugind probe FILE --json`.

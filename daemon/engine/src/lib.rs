@@ -63,7 +63,7 @@ mod workers;
 pub use config::ConfigError;
 pub use inspect::inspect_file;
 pub use options::{Options, ProbeChoice, ProbeOptions};
-pub use probe::{probe_entry, probe_file};
+pub use probe::{abandon_probe, probe_entry, probe_file};
 pub use rights::User;
 pub use size_limit::TooLarge;
 pub use start::{Engine, Panicked, StartError, Stopper};

@@ -42,7 +42,7 @@ use self::spare::Spare;
 pub(crate) use self::failure::Failure;
 
 pub use self::entry::probe_entry;
-pub use self::file::probe_file;
+pub use self::file::{abandon_probe, probe_file};
 
 /// A version that may be announced.
 #[derive(Debug)]

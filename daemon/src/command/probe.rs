@@ -1,6 +1,7 @@
 //! `plugind probe`: how a file behaves when it is opened, as a page or as JSON.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -9,7 +10,7 @@ use plugind_wire::probe::{Probe, Trial};
 
 use super::{print, print_json};
 use crate::cli::{self, PlaceArgs};
-use crate::exit::{CRASHED, plain};
+use crate::exit::{CRASHED, INTERRUPTED, plain};
 
 pub(crate) fn run(args: &cli::Probe, place_args: &PlaceArgs) -> Result<ExitCode> {
     let state_dir = match &place_args.state_dir {
@@ -17,7 +18,9 @@ pub(crate) fn run(args: &cli::Probe, place_args: &PlaceArgs) -> Result<ExitCode>
         None => place::state_dir()?,
     };
     place::private_dir(&state_dir, "XDG_STATE_HOME")?;
-    let trial = plugind_engine::probe_file(&args.file, &state_dir.join("probe"), args.options())
+    let store = state_dir.join("probe");
+    clean_up_after_signals(store.clone())?;
+    let trial = plugind_engine::probe_file(&args.file, &store, args.options())
         .with_context(|| format!("cannot probe {}", args.file.display()))?;
     if args.json {
         print_json(&trial)?;
@@ -28,6 +31,15 @@ pub(crate) fn run(args: &cli::Probe, place_args: &PlaceArgs) -> Result<ExitCode>
         Some(_) => ExitCode::from(CRASHED as u8),
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP end the command, and the process that it probes in with it; the copy goes first.
+fn clean_up_after_signals(store: PathBuf) -> Result<()> {
+    ctrlc::set_handler(move || {
+        plugind_engine::abandon_probe(&store);
+        std::process::exit(i32::from(INTERRUPTED));
+    })
+    .context("cannot listen to signals")
 }
 
 fn page(trial: &Trial) -> String {

@@ -45,7 +45,9 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
     };
     fs::create_dir_all(store)?;
     remove_old(store);
-    let own = tempfile::Builder::new().prefix("tmp").tempdir_in(store)?;
+    let own = tempfile::Builder::new()
+        .prefix(&own_prefix())
+        .tempdir_in(store)?;
     let staged = match copy(path, &bytes, own.path()) {
         Ok(staged) => staged,
         Err(error) => {
@@ -85,6 +87,30 @@ pub fn probe_file(path: &Path, store: &Path, options: ProbeOptions) -> io::Resul
         }
     }
     Ok(trial)
+}
+
+/// Removes what [`probe_file`] has in `store`, for a process that is about to end in the middle of it.
+pub fn abandon_probe(store: &Path) {
+    // Whoever is copying may add a file meanwhile.
+    const TRIES: u32 = 100;
+    let prefix = own_prefix();
+    for _ in 0..TRIES {
+        let entries = fs::read_dir(store).into_iter().flatten().flatten();
+        let own: Vec<_> = entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .collect();
+        if own.is_empty() {
+            return;
+        }
+        for entry in own {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// How the names of this process's directories begin.
+fn own_prefix() -> String {
+    format!("tmp{}-", std::process::id())
 }
 
 /// Removes what a probe left that was killed, long ago.
