@@ -223,7 +223,7 @@ pub(crate) struct Diff {
 /// deadline, the release of plugind). Ends when the newest of them has been tried.
 #[derive(Debug, Args)]
 pub(crate) struct Retry {
-    /// The plugin
+    /// The plugin, or a file of one: its path or name as `plugind status` shows it
     pub(crate) plugin: String,
 }
 

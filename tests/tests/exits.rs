@@ -111,6 +111,56 @@ fn arguments_and_the_line_that_people_read() {
     );
 }
 
+/// It has no plugin's name, and is found by what a status shows of it.
+#[test]
+fn a_rejected_file_is_tried_again_by_its_name_or_path() {
+    let (home, folder) = home();
+    let file = folder.join("libbad.so");
+    fs::write(&file, [b'x'; 4096]).expect("a bad build");
+    let daemon = Daemon::watch(&home, &folder, &[]);
+    daemon.wait("rejected", |event| event.event == Kind::Rejected);
+    let retry = |name: &str| ended(home.plugind(["retry", name]));
+    let path = file.to_str().expect("a readable path");
+    for name in ["libbad.so", "bad", path, "plugins/libbad.so"] {
+        retry(name).expect(5, &["libbad.so", "not an ELF file"]);
+    }
+    retry("nobody").expect(4, &["no plugin", "can be named", path]);
+    // The plugin of a watched file is found by the file, too.
+    deliver(&home, "libx.so", GOOD);
+    daemon.wait_version(Kind::Published, "x", 1);
+    retry("libx.so").expect(4, &["x waits to be tried again"]);
+    let newer = fs::read(folder.join("libx.so")).expect("a good build");
+    fs::write(home.build().join("good"), newer).expect("a copy");
+    replace(&home.build().join("good"), &file);
+    daemon.wait_version(Kind::Published, "bad", 1);
+}
+
+/// What is said of a file that is gone is true of what it gave.
+#[test]
+fn an_absent_file_goes_on_only_as_far_as_it_was_accepted() {
+    let (home, folder) = home();
+    let daemon = Daemon::watch(&home, &folder, &[]);
+    deliver(&home, "libx.so", GOOD);
+    daemon.wait_version(Kind::Published, "x", 1);
+    let broken = "long long missing(void);\nlong long count(void) { return missing(); }\n";
+    deliver(&home, "liby.so", broken);
+    daemon.wait_version(Kind::Published, "y", 1);
+    call(&home, &["y", "count"]).expect(5, &["undefined symbol"]);
+    let gone = |name: &str, plugin: &str, what: &str| {
+        fs::remove_file(folder.join(name)).expect("somebody removes it");
+        let event = daemon.wait("absent", |event| {
+            event.event == Kind::Absent && event.plugin.as_deref() == Some(plugin)
+        });
+        assert_eq!(event.line.reason.as_deref(), Some(what));
+        let page = home.plugind(["status"]).output().expect("plugind starts");
+        let page = String::from_utf8(page.stdout).expect("text");
+        assert!(page.contains(&format!("{name}; {what}\n")), "{page}");
+    };
+    gone("libx.so", "x", "its v1 goes on");
+    let nothing = "no version of it was accepted, so nothing of it goes on";
+    gone("liby.so", "y", nothing);
+}
+
 #[test]
 fn rejected_versions() {
     let (home, folder) = home();

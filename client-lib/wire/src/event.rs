@@ -129,7 +129,7 @@ pub enum Kind {
     Executing,
     /// No reader of a client is inside a frame or request on an older version.
     Drained,
-    /// An artifact disappeared; its newest version goes on serving.
+    /// An artifact disappeared; `reason` says whether a version of it goes on.
     Absent,
     /// A client connected.
     ClientConnected,

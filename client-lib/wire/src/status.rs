@@ -153,6 +153,14 @@ impl Version {
     }
 }
 
+/// What is true of an artifact that is gone, given the newest version from it that was not rejected.
+pub fn what_goes_on(newest: Option<u64>) -> String {
+    match newest {
+        Some(number) => format!("its v{number} goes on"),
+        None => "no version of it was accepted, so nothing of it goes on".to_owned(),
+    }
+}
+
 /// What became of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

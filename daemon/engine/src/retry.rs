@@ -9,11 +9,15 @@ use plugind_wire::event::{Event, Kind};
 use plugind_wire::message::Failure;
 use plugind_wire::{Digest, VersionId, sentence};
 
-use crate::catalogue::{Plugin, Progress};
+use crate::catalogue::{Catalogue, Plugin, Progress};
 use crate::clients::Waiter;
 use crate::engine::Loop;
+use crate::lanes;
 use crate::probe::Memory;
 use crate::quarantine::ROOM;
+
+/// So many rejected files are told to who asks for something else.
+const FILES: usize = 5;
 
 impl Loop {
     /// Since when a version that failed is in quarantine, if it is.
@@ -63,12 +67,14 @@ impl Loop {
     }
 
     /// Tries every file of the plugin again that is there and whose newest version was rejected. The newest of them is
-    /// what is waited for.
+    /// what is waited for. A file that could not become a version is known by its path or name, as a status lists it.
     pub(crate) fn retry(&mut self, name: &str, waiter: Waiter) {
+        let name = &match self.catalogue.plugin_of(name) {
+            Some(plugin) => plugin.to_owned(),
+            None => return self.retry_files(name, waiter),
+        };
         let Some(plugin) = self.catalogue.plugins.get(name) else {
-            let reason = self.unknown_plugin(name);
-            self.fail(waiter, Failure::Unknown, &reason);
-            return;
+            return self.retry_files(name, waiter);
         };
         let rejected = plugin.rejected_files();
         if rejected.is_empty() {
@@ -90,6 +96,33 @@ impl Loop {
                 .collect();
             let reason = format!("{} is gone; build it again", files.join(", "));
             self.fail(waiter, Failure::Rejected, &reason);
+        }
+    }
+
+    /// Tries files again that gave no version, so that nothing is remembered of them.
+    fn retry_files(&mut self, name: &str, waiter: Waiter) {
+        let files = self.catalogue.rejected_files.keys();
+        let meant: Vec<_> = files
+            .filter(|file| is_called(file, name))
+            .cloned()
+            .collect();
+        let mut waiter = Some(waiter);
+        for file in &meant {
+            let waiting = self.retrying.entry(file.clone()).or_default();
+            waiting.extend(waiter.take());
+            self.copy_again(file);
+        }
+        if let Some(waiter) = waiter {
+            let files = self.catalogue.rejected_files.keys().take(FILES);
+            let files: Vec<_> = files.map(|file| file.display().to_string()).collect();
+            let mut reason = self.unknown_plugin(name);
+            if !files.is_empty() {
+                reason += &format!(
+                    "; these files are rejected and can be named: {}",
+                    files.join(", ")
+                );
+            }
+            self.fail(waiter, Failure::Unknown, &reason);
         }
     }
 
@@ -149,6 +182,26 @@ impl Loop {
             let reason = format!("{}: {why}", artifact.display());
             self.fail(waiter, Failure::Rejected, &reason);
         }
+    }
+}
+
+/// Whether `name` is the file's path, its name, or what a plugin in it would be called.
+fn is_called(file: &Path, name: &str) -> bool {
+    let own = file.file_name();
+    file == Path::new(name) || own.is_some_and(|own| own == name || lanes::stem(own) == Some(name))
+}
+
+impl Catalogue {
+    /// The plugin of this name, else the one that a watched file of this path or name gave.
+    fn plugin_of<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        if self.plugins.contains_key(name) {
+            return Some(name);
+        }
+        let (_, artifact) = self
+            .artifacts
+            .iter()
+            .find(|(file, _)| is_called(file, name))?;
+        artifact.plugin.as_deref()
     }
 }
 

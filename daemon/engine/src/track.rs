@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use plugind_wire::event::{Kind, Stage};
+use plugind_wire::status::what_goes_on;
 
 use crate::engine::Loop;
 use crate::events::of_file;
@@ -221,6 +222,11 @@ impl Loop {
             tracked.settled = None;
         }
         let mut event = of_file(Kind::Absent, path, Some(&lane), None);
+        let versions = plugin
+            .as_ref()
+            .and_then(|plugin| self.catalogue.plugins.get(plugin));
+        let newest = versions.and_then(|versions| versions.newest_from(path));
+        event.reason = Some(what_goes_on(newest.map(|newest| newest.shown.version)));
         event.plugin = plugin;
         self.tell(event);
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use plugind_client::Status;
 use plugind_wire::probe::{Level, Probe};
-use plugind_wire::status::{Outcome, Plugin, Use, Version};
+use plugind_wire::status::{Outcome, Plugin, Use, Version, what_goes_on};
 
 use super::{print, print_json};
 use crate::cli::{self, PlaceArgs};
@@ -69,10 +69,17 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
     let raw = if plugin.raw { " (raw)" } else { "" };
     let _ = writeln!(page, "\n{}{raw}", plugin.plugin);
     for artifact in plugin.artifacts.iter().filter(|artifact| !artifact.present) {
+        let good = plugin.versions.iter().filter(|version| {
+            version.artifact == artifact.path
+                && version.lane.is_some()
+                && version.outcome != Outcome::Rejected
+        });
+        let newest = good.map(|version| version.version).max();
         let _ = writeln!(
             page,
-            "  absent: {}; its newest version goes on serving",
-            artifact.path.display()
+            "  absent: {}; {}",
+            artifact.path.display(),
+            what_goes_on(newest)
         );
     }
     let mut hidden = 0;

@@ -172,7 +172,7 @@ fn line(event: &Event, folder: &str, exists: bool) -> String {
             )
         }
         Kind::Drained => format!("drained in {client}"),
-        Kind::Absent => format!("absent  {artifact}; its newest version goes on serving"),
+        Kind::Absent => format!("absent  {artifact}; {reason}"),
         Kind::ClientConnected => format!("client {client} connected"),
         Kind::ClientGone => format!("client {client} is gone"),
         Kind::Warning => format!("warning: {reason}"),
