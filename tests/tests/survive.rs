@@ -12,7 +12,7 @@ use plugind_tests::{
     replace, until,
 };
 use plugind_wire::event::{Event, Kind};
-use plugind_wire::status::{Mode, Status};
+use plugind_wire::status::{Mode, Outcome, Status};
 
 const HOST: &str = env!("CARGO_BIN_EXE_embedded-host");
 
@@ -392,14 +392,57 @@ fn ends_and_what_is_left_of_them() {
         assert_eq!(end(&mut daemon).code(), Some(code), "{what}");
         let last = daemon.lines().pop().expect("an event").line;
         assert_eq!(last.event, Kind::Stopping, "{what}");
-        assert_eq!(runtime_files(&home, ".sock"), [""; 0], "{what}");
-        assert_eq!(runtime_files(&home, ".json"), [""; 0], "{what}");
+        assert_eq!(runtime_files(&home, ""), [""; 0], "{what}");
         ended(home.plugind(["status"])).expect(3, &["plugind watch"]);
         assert_eq!(goes_on(&call), 1, "the client answers on after {what}");
     }
     // Nothing was published twice, whatever ended the engine.
     let back = Daemon::watch(&home, &folder, &[]);
     assert_eq!(numbers(&back.status()), [1]);
+    // What was live is so after all that, and was it when the client is gone.
+    let outcome = |daemon: &Daemon<'_>| daemon.status().plugins[0].versions[0].outcome;
+    back.wait_client(Kind::Live, "x", 1, call.pid());
+    assert_eq!(outcome(&back), Outcome::Live);
+    drop(call);
+    drop(back);
+    let last = Daemon::watch(&home, &folder, &[]);
+    assert_eq!(outcome(&last), Outcome::Live);
+    let page = home.plugind(["status"]).output().expect("plugind starts");
+    let page = String::from_utf8_lossy(&page.stdout);
+    assert!(page.contains("  was live "), "{page}");
+}
+
+/// The lock is removed while daemons wait for it: whoever gets a removed one must not serve by it.
+#[test]
+fn daemons_that_come_while_one_ends_do_not_serve_together() {
+    const DAEMONS: usize = 5;
+    let home = Home::new();
+    let folder = folder(&home);
+    let start = || {
+        let mut command = home.plugind(["watch", "--json"]);
+        command.arg(&folder);
+        Process::<Event>::spawn(command)
+    };
+    let watches = |daemon: &Process<Event>| !daemon.lines().is_empty();
+    let mut serves = start();
+    for round in 0..10 {
+        until("it watches", || watches(&serves).then_some(()));
+        // Those that come first wait for the lock that goes, those that come last find none.
+        let mut heirs: Vec<_> = (0..DAEMONS).map(|_| start()).collect();
+        serves.signal(plugind_tests::Signal::TERM);
+        heirs.extend((0..DAEMONS).map(|_| start()));
+        assert_eq!(serves.wait_exit().code(), Some(0));
+        until("each serves or was told who does", || {
+            let mut open = heirs.iter_mut().filter_map(|heir| {
+                let decided = watches(heir) || !heir.is_running();
+                (!decided).then_some(())
+            });
+            open.next().is_none().then_some(())
+        });
+        heirs.retain_mut(Process::is_running);
+        assert!(heirs.len() <= 1, "{} serve in round {round}", heirs.len());
+        serves = heirs.pop().unwrap_or_else(start);
+    }
 }
 
 #[test]

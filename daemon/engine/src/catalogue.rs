@@ -36,6 +36,8 @@ pub(crate) struct Catalogue {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plugin {
     pub(crate) versions: BTreeMap<u64, Arc<Version>>,
+    /// The lane in which it was built again last, with nothing changed, and the newest version then.
+    pub(crate) rebuilt: Option<(String, u64)>,
 }
 
 /// One version, as it is kept on disk too.
@@ -141,15 +143,6 @@ impl Plugin {
             version.shown.lane.as_deref() == Some(lane)
                 && matches!(version.progress, Progress::Accepted | Progress::Deferred)
         })
-    }
-
-    /// The lane that was built last.
-    pub(crate) fn newest_lane(&self) -> Option<&str> {
-        self.versions
-            .values()
-            .rev()
-            .filter(|version| version.progress != Progress::Rejected)
-            .find_map(|version| version.shown.lane.as_deref())
     }
 
     /// The newest version in a lane, if it fitted none of the programs that were there.

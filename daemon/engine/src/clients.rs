@@ -367,15 +367,12 @@ impl Loop {
             }
         }
         if first_live {
-            let mut refused_before = false;
             self.catalogue.change(id, |version| {
                 version.shown.outcome = Outcome::Live;
-                refused_before = version.shown.reason.take().is_some();
+                version.shown.reason = None;
             });
-            // Clients say again what they run, so the rest of the record need not be written.
-            if refused_before {
-                self.keep(id);
-            }
+            // It is the last word about the version, also after a restart, whether or not the client is still there.
+            self.keep(id);
         }
         if news {
             self.tell(event);

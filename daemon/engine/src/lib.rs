@@ -13,6 +13,7 @@
 #![deny(unsafe_code)]
 
 mod buffers;
+mod built_last;
 mod catalogue;
 mod clients;
 mod complete;
@@ -48,6 +49,7 @@ mod settings;
 mod settle;
 mod signature;
 mod size_limit;
+mod socket_lock;
 mod stage;
 mod start;
 mod state;

@@ -19,10 +19,10 @@ use plugind_wire::status::Mode;
 use crate::config::ConfigError;
 use crate::engine::{Loop, Parts};
 use crate::options::Options;
-use crate::pid_lock;
 use crate::quarantine::Quarantine;
 use crate::server::{self, Server, Shared};
 use crate::settings::Settings;
+use crate::socket_lock;
 use crate::state::State;
 use crate::workers::Workers;
 
@@ -102,7 +102,7 @@ pub struct Engine {
     stop: Sender<&'static str>,
     thread: Option<JoinHandle<()>>,
     // Held as long as the socket is served.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// The engine's thread panicked; the panic's message went to stderr.
@@ -219,7 +219,7 @@ impl Engine {
             server: Some(server),
             stop,
             thread: Some(thread),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -266,6 +266,9 @@ impl Engine {
         if self.server.take().is_some() {
             server::remove_card(&self.socket);
         }
+        if let Some(lock) = self.lock.take() {
+            socket_lock::give_back(lock, &self.socket);
+        }
         match joined {
             Some(Err(_)) => Err(Panicked),
             _ => Ok(()),
@@ -306,7 +309,7 @@ fn claim(options: &Options) -> Result<(PathBuf, PathBuf, Option<File>), StartErr
                 None => place::daemon_socket(&options.runtime_dir, folder),
             };
             place::check_socket_path(&socket)?;
-            let lock = lock(&socket, folder.path())?;
+            let lock = socket_lock::take(&socket, folder.path())?;
             place::private_dir(&options.state_dir, "XDG_STATE_HOME")?;
             Ok((socket, base, Some(lock)))
         }
@@ -329,29 +332,6 @@ fn claim(options: &Options) -> Result<(PathBuf, PathBuf, Option<File>), StartErr
             };
             Ok((socket, all.join(own), None))
         }
-    }
-}
-
-/// Takes the lock beside a daemon's socket; it is given back by the kernel however the process ends.
-fn lock(socket: &Path, folder: &Path) -> Result<File, StartError> {
-    let failed = |source| StartError::Listen {
-        socket: socket.to_owned(),
-        source,
-    };
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(place::lock_path(socket))
-        .map_err(failed)?;
-    match pid_lock::take(lock) {
-        Ok(Ok(lock)) => Ok(lock),
-        Ok(Err(pid)) => Err(StartError::Served {
-            folder: folder.to_owned(),
-            pid,
-        }),
-        Err(error) => Err(failed(error)),
     }
 }
 

@@ -41,10 +41,6 @@ impl Loop {
                 let known = self.quarantine.find(&version.shown.digest);
                 version.shown.quarantined = known.map(|record| record.since);
             }
-            if version.shown.outcome == Outcome::Live {
-                // Clients say again what they run.
-                version.shown.outcome = Outcome::Published;
-            }
             self.catalogue.put(version);
         }
         self.forget_rejected();
@@ -170,6 +166,7 @@ impl Loop {
                 self.mend(&id, copied);
             }
             if !confirming {
+                self.catalogue.rebuilt(&id.plugin, lane);
                 self.tell(event);
             }
             self.unchanged(path, &id);
