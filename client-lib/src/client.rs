@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use plugind_loader::{Contract, Registry};
 use plugind_wire::VersionId;
-use plugind_wire::difference::Diff;
 use plugind_wire::message::{ClientHello, EngineHello};
 use plugind_wire::place::PlaceError;
-use plugind_wire::status::{Mode, Status};
+use plugind_wire::status::Mode;
 
 use crate::builder::Builder;
 use crate::error::ClientError;
@@ -31,8 +30,6 @@ use crate::require::Requirement;
 use crate::snapshot::SymbolTable;
 use crate::view::{Idle, View};
 
-/// How long a version may take that is tried again: the engine knows its deadline, a client does not.
-const RETRY: Duration = Duration::from_secs(600);
 /// Who waits longer for a first version is told what there is instead.
 const SILENCE: Duration = Duration::from_secs(1);
 /// What there is instead is asked for no longer.
@@ -46,14 +43,14 @@ const ARRIVED: usize = 256;
 /// and what was open stays open.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     readers: Arc<Readers>,
     listeners: Arc<Listeners>,
     requests: Sender<Request>,
-    deadline: Duration,
+    pub(crate) deadline: Duration,
     loader: Option<JoinHandle<()>>,
     /// Ends the link. By a pointer, so that a program whose plugins are linked in contains none of its code.
     end_link: Option<EndLink>,
@@ -513,54 +510,7 @@ impl Client {
         self.inner.listeners.add()
     }
 
-    /// Has the rejected builds of a plugin tried again: what was remembered of them is forgotten, and each file is
-    /// copied and probed anew. Waits for the newest, at most ten minutes, and answers with the version that it became.
-    /// A file that could not become a version is named by its path or file name.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Rejected`] if it fails again, [`ClientError::Unknown`] if nothing of that name is rejected.
-    pub fn retry(&self, plugin: &str) -> Result<VersionId, ClientError> {
-        let plugin = plugin.to_owned();
-        self.ask(|answer| Request::Retry(plugin, answer), RETRY)
-    }
-
-    /// What changed between two versions of a plugin: contracts, functions, types field by field. Neither need be open
-    /// anywhere, and a rejected version can be compared too.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Unknown`] if one of them does not exist, [`ClientError::Rejected`] if what it declares cannot be
-    /// read.
-    pub fn diff(&self, plugin: &str, expected: u64, found: u64) -> Result<Diff, ClientError> {
-        let plugin = plugin.to_owned();
-        self.ask(
-            |answer| Request::Diff(plugin, [expected, found], answer),
-            self.inner.deadline,
-        )
-        .map(|diff| *diff)
-    }
-
-    /// What the engine knows.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Disconnected`], [`ClientError::TimedOut`].
-    pub fn status(&self) -> Result<Status, ClientError> {
-        self.ask(Request::Status, self.inner.deadline)
-            .map(|status| *status)
-    }
-
-    /// Asks the daemon to end.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Unsupported`] for an embedded engine, whose program must end instead.
-    pub fn stop_engine(&self) -> Result<(), ClientError> {
-        self.ask(Request::Stop, self.inner.deadline)
-    }
-
-    fn ask<T>(
+    pub(crate) fn ask<T>(
         &self,
         request: impl FnOnce(Sender<Result<T, ClientError>>) -> Request,
         deadline: Duration,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plugind_loader::{BindError, Fault, LookupError, OpenError};
+use plugind_wire::event::ClientName;
 use plugind_wire::place::PlaceError;
 use plugind_wire::{VersionId, sentence};
 
@@ -109,6 +110,24 @@ pub enum ClientError {
     TimedOut {
         /// How long.
         waited: Duration,
+    },
+    /// Not every client that uses the plugin came as far as was waited for.
+    #[error("{plugin} is not there after {waited:?}: {so_far}")]
+    NotReached {
+        /// The plugin's name.
+        plugin: String,
+        /// How long.
+        waited: Duration,
+        /// Who is behind, on what.
+        so_far: String,
+    },
+    /// A client holds new versions of the plugin back.
+    #[error("{} (pid {}) is paused and takes no new version of {plugin}; it must call `resume`", client.program, client.pid)]
+    Paused {
+        /// The plugin's name.
+        plugin: String,
+        /// The client.
+        client: ClientName,
     },
     /// A thread could not be started.
     #[error("cannot start a thread of the client")]

@@ -34,6 +34,7 @@
 
 mod builder;
 mod client;
+mod commands;
 pub mod docs;
 mod error;
 mod event;
@@ -51,11 +52,13 @@ mod plugin;
 mod probe;
 mod progress;
 mod reader;
+mod report;
 mod request;
 mod require;
 mod snapshot;
 mod swap;
 mod view;
+mod wait;
 
 pub use builder::Builder;
 pub use client::Client;
@@ -76,11 +79,13 @@ pub use plugind_wire::event::Stage;
 #[cfg(feature = "embedded")]
 pub use plugind_wire::probe::Confinement;
 pub use plugind_wire::status::{Mode, Status};
+pub use plugind_wire::who::Who;
 pub use plugind_wire::{Digest, VersionId, sentence};
 pub use probe::probe_entry;
 pub use reader::{Frame, Reader};
 pub use snapshot::SymbolTable;
 pub use view::{Stays, View};
+pub use wait::{Reached, Until, Wait};
 
 /// The README's program compiles.
 #[cfg(doctest)]

@@ -158,6 +158,15 @@ impl Loader {
                 let held = self.held.take().unwrap_or_default();
                 self.announced(held.into_values().collect());
             }
+            Request::Scan(plugin, answer) => {
+                self.ask(Pending::Done(answer), |request| ToEngine::Scan {
+                    request,
+                    plugin,
+                });
+            }
+            Request::Who(answer) => {
+                self.ask(Pending::Who(answer), |request| ToEngine::Who { request });
+            }
             Request::Status(answer) => {
                 self.ask(Pending::Status(answer), |request| ToEngine::Status {
                     request,
@@ -296,6 +305,12 @@ impl Loader {
                     self.replied(pending, reply);
                 }
             }
+            ToClient::Report => {
+                let report = self.report();
+                if let Some((_, writer)) = &self.engine {
+                    writer.send(&ToEngine::Report { report });
+                }
+            }
             ToClient::Event { .. } => {}
             ToClient::Goodbye { reason } => tracing::info!(reason, "plugind's engine ends"),
         }
@@ -329,6 +344,9 @@ impl Loader {
             }
             (Pending::Diff(answer), Reply::Diff { diff }) => {
                 let _ = answer.send(Ok(diff));
+            }
+            (Pending::Who(answer), Reply::Who { who }) => {
+                let _ = answer.send(Ok(who));
             }
             (Pending::Done(answer), Reply::Done) => {
                 let _ = answer.send(Ok(()));

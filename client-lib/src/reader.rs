@@ -13,12 +13,12 @@
 //! loader thread is waiting for.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use plugind_loader::Barrier;
+use plugind_loader::{Barrier, this_thread};
 
 use crate::plugin::Plugin;
 use crate::snapshot::{Snapshot, SymbolTable};
@@ -48,6 +48,8 @@ struct Word {
     entered: AtomicU64,
     /// The loader thread waits for it to leave.
     awaited: AtomicBool,
+    /// The thread that was seen with it last.
+    thread: AtomicU32,
     /// The only plugin that it speaks for; none for a reader of all.
     slot: Option<usize>,
 }
@@ -66,6 +68,17 @@ pub(crate) struct Seen {
     pub(crate) behind: u32,
     /// Of these, how many are instances of the plugin.
     pub(crate) instances_behind: u32,
+}
+
+/// Where one reader stands, in its own word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stand {
+    /// The thread that was seen with it last.
+    pub(crate) thread: u32,
+    /// The only plugin that it speaks for.
+    pub(crate) slot: Option<usize>,
+    /// The epoch of the snapshot that it is inside of.
+    pub(crate) inside: Option<u64>,
 }
 
 impl Readers {
@@ -142,6 +155,18 @@ impl Readers {
         seen
     }
 
+    /// Where every reader stands, in the order in which they were made.
+    pub(crate) fn stands(&self) -> Vec<Stand> {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = words.iter().filter_map(Weak::upgrade);
+        let stand = |word: Arc<Word>| Stand {
+            thread: word.thread.load(Ordering::Relaxed),
+            slot: word.slot,
+            inside: Some(word.inside.load(Ordering::Acquire)).filter(|inside| *inside != IDLE),
+        };
+        words.map(stand).collect()
+    }
+
     fn wake(&self) {
         // Full means that the loader thread will look anyway.
         let _ = self.wake.try_send(());
@@ -164,6 +189,7 @@ impl Reader {
     pub(crate) fn new(readers: Arc<Readers>, slot: Option<usize>) -> Self {
         let word = Arc::new(Word {
             slot,
+            thread: AtomicU32::new(this_thread()),
             ..Word::default()
         });
         let mut words = readers.words.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,6 +241,7 @@ impl Reader {
     fn entered_anew(&mut self) {
         let epoch = self.current.epoch;
         self.entered = epoch;
+        self.is_here();
         self.word.inside.store(epoch, Ordering::Release);
         self.word.entered.store(epoch, Ordering::Release);
         self.readers.wake();
@@ -227,6 +254,11 @@ impl Reader {
         // Leaving the frame without its drop leaves the word as it is: inside.
         std::mem::forget(self.enter());
         Arc::clone(&self.current)
+    }
+
+    /// It is with this thread now.
+    pub(crate) fn is_here(&self) {
+        self.word.thread.store(this_thread(), Ordering::Relaxed);
     }
 
     /// Becomes idle.

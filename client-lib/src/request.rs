@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 use plugind_wire::difference::Diff;
 use plugind_wire::message::EngineHello;
 use plugind_wire::status::Status;
+use plugind_wire::who::Who;
 use plugind_wire::{Digest, VersionId};
 
 use crate::error::ClientError;
@@ -39,6 +40,10 @@ pub(crate) enum Request {
     Plugins(Sender<Result<Vec<Plugin>, ClientError>>),
     /// Hold new versions back, or stop to.
     Pause(bool),
+    /// Have every file looked at that may be a build of a plugin.
+    Scan(String, Sender<Result<(), ClientError>>),
+    /// What all clients execute.
+    Who(Sender<Result<Who, ClientError>>),
     /// The engine's status.
     Status(Sender<Result<Box<Status>, ClientError>>),
     /// End the engine.
@@ -83,6 +88,7 @@ pub(crate) enum Pending {
     Passed(Sender<Result<VersionId, ClientError>>),
     Status(Sender<Result<Box<Status>, ClientError>>),
     Diff(Sender<Result<Box<Diff>, ClientError>>),
+    Who(Sender<Result<Who, ClientError>>),
     Done(Sender<Result<(), ClientError>>),
 }
 
@@ -94,6 +100,7 @@ impl Pending {
             Self::Passed(answer) => drop(answer.send(Err(error))),
             Self::Status(answer) => drop(answer.send(Err(error))),
             Self::Diff(answer) => drop(answer.send(Err(error))),
+            Self::Who(answer) => drop(answer.send(Err(error))),
             Self::Done(answer) => drop(answer.send(Err(error))),
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use jiff::Timestamp;
 use plugind_loader::{BindError, Contract, Image, Table};
 use plugind_wire::message::Announcement;
 use plugind_wire::{Digest, VersionId};
@@ -120,6 +121,8 @@ pub(crate) struct Snapshot {
     pub(crate) tables: Vec<Option<Arc<SymbolTable>>>,
     /// By slot, a newer version than the one in `tables` that was not swapped in.
     pub(crate) refused: BTreeMap<usize, Arc<Refused>>,
+    /// When another one took its place: since then nobody can enter it.
+    pub(crate) ended: OnceLock<Timestamp>,
 }
 
 /// A version that this client does not use.
@@ -144,6 +147,7 @@ impl Default for Snapshot {
             epoch: 1,
             tables: Vec::new(),
             refused: BTreeMap::new(),
+            ended: OnceLock::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use plugind_loader::OpenError;
 use plugind_loader::manifest::Contract;
 use plugind_wire::message::{Acknowledged, Announcement, Rejection, ToEngine};
@@ -69,8 +70,10 @@ impl Loader {
 
     fn put(&mut self, snapshot: Snapshot) {
         let old = self.readers.snapshot.load_full();
-        self.retired.push(old);
         self.readers.swap(snapshot);
+        // It is set once, here.
+        let _ = old.ended.set(Timestamp::now());
+        self.retired.push(old);
         // One: nobody but this list holds it.
         self.retired.retain(|old| Arc::strong_count(old) > 1);
     }

@@ -22,6 +22,7 @@ impl View {
     pub(crate) fn new(idle: &Idle, make: impl FnOnce() -> Reader) -> Self {
         let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = known.unwrap_or_else(make);
+        reader.is_here();
         reader.stay();
         Self {
             reader: Some(reader),

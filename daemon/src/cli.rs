@@ -16,7 +16,7 @@ Exit codes:
   3    nothing serves this folder
   4    no such plugin or version
   5    rejected, or the called code crashed
-  6    pinned
+  6    pinned or paused
   7    timed out
   130  interrupted (Ctrl-C)";
 
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Probe(Probe),
     Diff(Diff),
     Retry(Retry),
+    Who(Who),
+    Wait(Wait),
     /// End the daemon that serves this folder
     Stop,
 }
@@ -120,6 +122,7 @@ impl ProbeArgs {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
+    let text = text.strip_suffix('s').unwrap_or(text);
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -225,6 +228,45 @@ pub(crate) struct Diff {
 pub(crate) struct Retry {
     /// The plugin, or a file of one: its path or name as `plugind status` shows it
     pub(crate) plugin: String,
+}
+
+/// Show what every reader of every program executes right now
+#[derive(Debug, Args)]
+pub(crate) struct Who {
+    /// Only this plugin
+    pub(crate) plugin: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Wait until every program that uses a plugin runs its newest version
+///
+/// Newest is what was on disk when this began: `cargo build -p hello && plugind wait hello` ends when what was built is
+/// what runs. Exits with 5 if that build was rejected or a program refused it, and says why; with 6 if a program is
+/// paused; with 7 after the timeout, naming process, thread, version and since when.
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// The plugin
+    pub(crate) plugin: String,
+    /// This version, which need not exist yet, instead of the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+    /// Until a reader of each program has entered it
+    #[arg(long, conflicts_with = "drained")]
+    pub(crate) executing: bool,
+    /// Until no reader is inside an older one [default]
+    #[arg(long)]
+    pub(crate) drained: bool,
+    /// Wait for so many programs at least
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) clients: usize,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn user(name: &str) -> Result<User, String> {

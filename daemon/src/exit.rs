@@ -59,7 +59,12 @@ impl Failure {
             Some(ClientError::NothingServes { .. }) => 3,
             Some(ClientError::Unknown(_)) => 4,
             Some(ClientError::Rejected(_) | ClientError::Open(_)) => 5,
-            Some(ClientError::TimedOut { .. } | ClientError::NoVersion { .. }) => 7,
+            Some(ClientError::Paused { .. }) => 6,
+            Some(
+                ClientError::TimedOut { .. }
+                | ClientError::NoVersion { .. }
+                | ClientError::NotReached { .. },
+            ) => 7,
             _ => 1,
         })
     }

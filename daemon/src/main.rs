@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         Command::Probe(probe) => command::probe::run(probe, &cli.place),
         Command::Diff(diff) => command::diff::run(diff, &cli.place),
         Command::Retry(retry) => command::retry::run(retry, &cli.place),
+        Command::Who(who) => command::who::run(who, &cli.place),
+        Command::Wait(wait) => command::wait::run(wait, &cli.place),
         Command::Stop => command::stop::run(&cli.place),
     };
     match result {

@@ -21,6 +21,7 @@ mod open;
 mod register;
 pub mod sacrifice;
 mod symbol;
+mod thread;
 
 pub use barrier::Barrier;
 pub use bind::BindError;
@@ -38,3 +39,4 @@ pub use plugind_abi::log::Level as LogLevel;
 pub use plugind_abi::registration::Registry;
 pub use register::{RegistrationError, Registrations};
 pub use symbol::{LookupError, Symbol};
+pub use thread::{this_thread, thread_name};

@@ -17,6 +17,7 @@ pub mod probe;
 mod sentence;
 pub mod status;
 mod version;
+pub mod who;
 
 pub use bytes::Bytes;
 pub use sentence::sentence;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::difference::Diff;
 use crate::event::{Event, Readers, Stage};
 use crate::status::{Mode, Status};
+use crate::who::{Report, Who};
 use crate::{Bytes, Digest, VersionId};
 
 /// The first line of a client.
@@ -134,6 +135,24 @@ pub enum ToEngine {
         /// Comes back in the reply.
         request: u64,
     },
+    /// Has the engine look at every file that may be a build of a plugin. The answer, a [`Reply::Done`], comes when it
+    /// has decided what becomes of what it found.
+    Scan {
+        /// Comes back in the reply.
+        request: u64,
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// Asks what all clients execute; the answer is a [`Reply::Who`].
+    Who {
+        /// Comes back in the reply.
+        request: u64,
+    },
+    /// The answer to [`ToClient::Report`].
+    Report {
+        /// What this client executes.
+        report: Report,
+    },
     /// Asks for every event from now on, as [`ToClient::Event`].
     Subscribe,
     /// Asks the daemon to end; the answer is a [`Reply::Done`].
@@ -247,6 +266,8 @@ pub enum ToClient {
         /// What.
         reply: Reply,
     },
+    /// Asks what the client executes, for a [`ToEngine::Report`].
+    Report,
     /// One event, after [`ToEngine::Subscribe`].
     Event {
         /// What happened.
@@ -307,6 +328,11 @@ pub enum Reply {
     Diff {
         /// All of it.
         diff: Box<Diff>,
+    },
+    /// What all clients execute.
+    Who {
+        /// All of it.
+        who: Who,
     },
     /// It was done.
     Done,

@@ -168,6 +168,12 @@ impl Plugin {
         })
     }
 
+    /// The newest version of an artifact, whatever became of it.
+    pub(crate) fn latest_from(&self, artifact: &Path) -> Option<&Arc<Version>> {
+        let mut versions = self.versions.values().rev();
+        versions.find(|it| it.shown.lane.is_some() && it.shown.artifact == artifact)
+    }
+
     /// Sentences about libraries beside a version that another version had in another build: the loader knows them by
     /// name, so a program that has one keeps it.
     pub(crate) fn changed_libraries(&self, number: u64) -> Vec<String> {

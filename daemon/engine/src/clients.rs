@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) contracts: BTreeMap<String, FollowedContract>,
     /// True once it asked for events.
     pub(crate) subscribed: bool,
+    /// It was asked what it executes, and has not answered.
+    pub(crate) asked: bool,
 }
 
 /// A contract whose plugins a client follows.
@@ -93,6 +95,7 @@ impl Loop {
                 follows: BTreeMap::new(),
                 contracts: BTreeMap::new(),
                 subscribed: false,
+                asked: false,
             },
         );
     }
@@ -167,6 +170,18 @@ impl Loop {
                 digest,
                 what,
             } => self.acknowledged(id, &version, digest, what),
+            ToEngine::Scan { request, plugin } => {
+                let waiter = Waiter {
+                    client: id,
+                    request,
+                };
+                self.scan_for(plugin, waiter);
+            }
+            ToEngine::Who { request } => self.who(Waiter {
+                client: id,
+                request,
+            }),
+            ToEngine::Report { report } => self.reported(id, &report),
             // Answered by the connection's own thread.
             ToEngine::Status { .. } | ToEngine::Diff { .. } => {}
             ToEngine::Subscribe => {

@@ -22,12 +22,14 @@ use crate::lanes::Layout;
 use crate::opening::Opening;
 use crate::probe::Probed;
 use crate::quarantine::Quarantine;
+use crate::scanned::Scanning;
 use crate::server::Input;
 use crate::state::State;
 use crate::tracked::Tracked;
 use crate::trust::Trust;
 use crate::turns::Turns;
 use crate::watch::Watch;
+use crate::who::Asking;
 use crate::workers::{Finished, Workers};
 
 /// How often everything is looked at although no event asked for it.
@@ -73,6 +75,10 @@ pub(crate) struct Loop {
     pub(crate) ready: Vec<Probed>,
     /// Who waits for a version that is on its way.
     pub(crate) waiting: HashMap<VersionId, Vec<Waiter>>,
+    /// Who waits for what all clients execute.
+    pub(crate) asking: Vec<Asking>,
+    /// Who waits until what is on disk is decided.
+    pub(crate) scanning: Vec<Scanning>,
     /// Who waits for a rejected artifact that is tried again, until it has a number.
     pub(crate) retrying: HashMap<PathBuf, Vec<Waiter>>,
     /// Versions whose rest is on its way into the image.
@@ -119,6 +125,8 @@ impl Loop {
             turns: Turns::default(),
             ready: Vec::new(),
             waiting: HashMap::new(),
+            asking: Vec::new(),
+            scanning: Vec::new(),
             retrying: HashMap::new(),
             resting: HashSet::new(),
             cut: HashSet::new(),
@@ -156,6 +164,8 @@ impl Loop {
             self.end_late_turns();
             self.publish();
             self.published.store(Arc::new(self.catalogue.clone()));
+            self.answer_scanned();
+            self.answer_who();
             if let Some(reason) = self.take_in(self.wait()) {
                 break reason;
             }
@@ -181,6 +191,7 @@ impl Loop {
         };
         let due = self.next_due().min(self.next_scan);
         let due = self.turns.deadline().map_or(due, |turns| turns.min(due));
+        let due = self.next_answer().map_or(due, |answer| answer.min(due));
         let pause = due.saturating_duration_since(Instant::now());
         select! {
             recv(self.watch.events()) -> event => event.map_or(Happened::Time, Happened::Changed),
@@ -234,7 +245,7 @@ impl Loop {
     }
 
     /// Looks at the whole folder.
-    fn scan(&mut self) {
+    pub(crate) fn scan(&mut self) {
         let store = self.state.store();
         let owners = &self.trust.owners;
         let layout = self.watch.follow(&self.hello.folder, &store, owners);

@@ -43,6 +43,7 @@ mod require;
 mod rest;
 mod retry;
 mod rights;
+mod scanned;
 mod seen;
 mod server;
 mod settings;
@@ -60,6 +61,7 @@ mod trust;
 mod turns;
 mod versions;
 mod watch;
+mod who;
 mod workers;
 
 pub use config::ConfigError;

@@ -103,6 +103,8 @@ impl Loop {
             Phase::Absent if change == Change::Vanished => {}
             Phase::Idle | Phase::Absent => {
                 if tracked.wants_a_look(path, change) {
+                    // An event that comes late, of a file that a scan has found.
+                    tracked.confirming = tracked.is_as_settled(path);
                     tracked.settling(path, now).hear(change, now);
                 } else if change == Change::Scanned && tracked.may_be_another(path) {
                     tracked.settling(path, now);

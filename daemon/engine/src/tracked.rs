@@ -100,6 +100,12 @@ impl Tracked {
         !self.settled_identity().is_some_and(same) || matches!(self.phase, Phase::Absent)
     }
 
+    /// Whether it is, by all that can be told, what was copied last.
+    pub(crate) fn is_as_settled(&self, path: &Path) -> bool {
+        let settled = self.settled_identity();
+        settled.is_some() && settled == settle::identity(path)
+    }
+
     /// Whether its content may have changed although size and time of change did not, as a copy leaves them that sets
     /// the time. The time that nobody can set tells, but it changes with mode, owner and links as well.
     pub(crate) fn may_be_another(&self, path: &Path) -> bool {

@@ -155,7 +155,10 @@ impl Loop {
             .catalogue
             .plugins
             .get(&plugin)
-            .and_then(|versions| versions.newest_from(path));
+            .and_then(|versions| match confirming {
+                true => versions.latest_from(path),
+                false => versions.newest_from(path),
+            });
         if let Some(newest) = newest
             && newest.shown.digest == copied.digest
             && (newest.is_sound() || confirming)

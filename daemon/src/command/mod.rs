@@ -8,7 +8,9 @@ pub(crate) mod probe;
 pub(crate) mod retry;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod wait;
 pub(crate) mod watch;
+pub(crate) mod who;
 
 use std::io::Write;
 
