@@ -15,8 +15,8 @@ use super::output::Output;
 const CORPUS: &str = include_str!("../../corpus/probe.said");
 /// Endings in a usual run.
 const ROUNDS: usize = 20_000;
-/// No sentence is longer: what the probe said of the plugin, what the plugin wrote, and our own words, in bytes.
-const LONGEST: usize = 4 * 4096 + 4 * 302 + 2048;
+/// No sentence has more characters: what the probe said of the plugin, what the plugin wrote, and our own words.
+const LONGEST: usize = 4096 + 302 + 1024;
 
 /// Marsaglia's xorshift with 64 bits (2003).
 struct Random(u64);
@@ -131,7 +131,8 @@ fn what_a_probe_says_altered_at_random_gives_a_verdict() {
             Verdict::NoProbe(why) => (2, why),
         };
         verdicts[kind] += 1;
-        assert!(words.len() < LONGEST, "{} bytes: {words}", words.len());
+        let length = words.chars().count();
+        assert!(length < LONGEST, "{length} characters: {words}");
     }
     println!(
         "{told} of {inputs} lines and as many beginnings were understood; verdicts {verdicts:?}"
