@@ -172,7 +172,7 @@ fn a_store_from_which_nothing_can_be_opened() {
     host.arg("embed").arg(&folder).args(["x", "answer"]);
     let told = ended(host);
     assert!(
-        told.code == Some(1) && told.stderr.contains("NoExec"),
+        told.code == Some(1) && told.stderr.contains("mounted noexec"),
         "{told:?}"
     );
 }
