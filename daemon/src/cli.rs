@@ -255,7 +255,7 @@ pub(crate) struct Wait {
     /// Until a reader of each program has entered it
     #[arg(long, conflicts_with = "drained")]
     pub(crate) executing: bool,
-    /// Until no reader is inside an older one [default]
+    /// Until no reader is inside an older one, which is the default
     #[arg(long)]
     pub(crate) drained: bool,
     /// Wait for so many programs at least
