@@ -276,6 +276,64 @@ const REFUSED: &[Refused] = &[
         "what a program offers has no generic parameters",
         "HOST { fn f(&self); }",
     ),
+    // However deep it stands.
+    (
+        "CONTRACT { fn f() -> Result<(), Box<dyn std::error::Error + Send>>; }",
+        "return an enum that derives `StableType`, or a `String`",
+        "CONTRACT { fn f() -> Result<(), String>; }",
+    ),
+    (
+        "CONTRACT { fn f(all: Vec<(u8, Box<dyn Fn() + Send>)>); }",
+        "a trait object cannot cross",
+        "CONTRACT { fn f(all: Vec<(u8, Box<u8>)>); }",
+    ),
+    (
+        "CONTRACT { fn f(run: &[fn()]); }",
+        "a function pointer cannot cross a plugin's boundary",
+        "CONTRACT { fn f(run: &[u8]); }",
+    ),
+    (
+        "CONTRACT { fn f(all: Vec<Self>); }",
+        "`Self` stands only as `Self::State`",
+        "CONTRACT { fn f(all: Vec<u8>); }",
+    ),
+    (
+        "CONTRACT { fn f(text: &mut str); }",
+        "take a `&str` and return a `String`",
+        "CONTRACT { fn f(text: &str) -> String; }",
+    ),
+    // At the type, and not at the attribute.
+    (
+        "#[derive(StableType)] pub struct Out; CONTRACT { fn f() -> Out; }",
+        "src/lib.rs:3:78",
+        "#[derive(StableType, Clone)] pub struct Out; CONTRACT { fn f() -> Out; }",
+    ),
+    (
+        "CONTRACT { fn f(text: &mut String); }",
+        "src/lib.rs:3:46",
+        "CONTRACT { fn f(text: &mut u8); }",
+    ),
+    // The state.
+    (
+        "CONTRACT { fn f() -> Self::State; }",
+        "add `type State;` to the trait",
+        "CONTRACT { type State; fn f() -> Self::State; }",
+    ),
+    (
+        "CONTRACT { fn f(state: &mut Self::State); }",
+        "add `type State;` to the trait",
+        "CONTRACT { type State; fn f() -> Self::State; fn g(state: &mut Self::State); }",
+    ),
+    (
+        "CONTRACT { type State; fn f() -> Result<Self::State, String>; }",
+        "returns `Self::State` itself",
+        "CONTRACT { type State; fn f() -> Self::State; }",
+    ),
+    (
+        "#[contract] pub unsafe trait Game { fn f(); }",
+        "a contract is a safe trait",
+        "CONTRACT { fn f(); }",
+    ),
 ];
 
 /// The same of plugins.

@@ -125,7 +125,7 @@ fn a_panic_in_a_destructor_is_told_and_ends_nothing() {
         let location = fault.location.as_deref().expect("a place");
         assert!(location.starts_with("src/lib.rs:"), "{location}");
     }
-    assert_eq!(faults[0].function, "drop of what pour returned");
+    assert_eq!(faults[0].function, "drop of pour's result");
     assert_eq!(faults[3].function, "drop of the state");
     let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
     let told = log.lines().filter(|line| line.contains("ERROR"));

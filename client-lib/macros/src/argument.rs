@@ -5,6 +5,8 @@ use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 use syn::{Ident, PatIdent, Token, Type, TypeReference};
 
+use crate::edge::of_arguments;
+
 /// One argument that is not the state.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
@@ -64,7 +66,13 @@ impl Argument {
                     exclusive,
                 })
             }
-            Type::Path(path) if path.path.is_ident("str") && !exclusive => Ok(Mode::Text),
+            Type::Path(path) if path.path.is_ident("str") && exclusive => {
+                Err(syn::Error::new_spanned(
+                    reference,
+                    "a text is not changed across a plugin's boundary: take a `&str` and return a `String`",
+                ))
+            }
+            Type::Path(path) if path.path.is_ident("str") => Ok(Mode::Text),
             to => {
                 refuse_unstable(to)?;
                 Ok(Mode::Reference {
@@ -73,6 +81,11 @@ impl Argument {
                 })
             }
         }
+    }
+
+    /// Whether the other side clones it.
+    pub(crate) fn is_value(&self) -> bool {
+        matches!(self.mode, Mode::Value)
     }
 
     /// How it crosses, in words, and the type whose layout matters.
@@ -218,25 +231,51 @@ fn number(ty: &Type) -> Option<Ident> {
         .then(|| name.clone())
 }
 
-/// Types for which a better hint than a missing `StableType` can be given.
+/// Types for which a better hint than a missing `StableType` can be given, wherever they stand in a signature.
 pub(crate) fn refuse_unstable(ty: &Type) -> syn::Result<()> {
     let why = match ty {
         Type::ImplTrait(_) => "`impl Trait` cannot cross a plugin's boundary; name the type",
+        Type::TraitObject(object) if is_error(object) => {
+            "a `dyn Error` cannot cross a plugin's boundary: its methods would be one side's; return an enum that derives \
+             `StableType`, or a `String`"
+        }
         Type::TraitObject(_) => {
             "a trait object cannot cross a plugin's boundary: its methods would be one side's; offer functions of the \
              program instead"
         }
-        Type::Path(path)
-            if path
-                .path
-                .segments
-                .first()
-                .is_some_and(|s| s.ident == "Self") =>
-        {
-            "`Self` stands only as `Self::State`, as the result of one function or behind a reference as the first \
-             argument"
+        Type::FnPtr(_) => {
+            "a function pointer cannot cross a plugin's boundary: a panic of it would be the other side's; offer functions \
+             of the program instead (`#[host]`)"
         }
+        Type::Path(path) => {
+            let segments = &path.path.segments;
+            if segments.first().is_some_and(|s| s.ident == "Self") {
+                "`Self` stands only as `Self::State`, as the result of one function or behind a reference as the first \
+                 argument"
+            } else {
+                let arguments = segments.iter().map(|segment| &segment.arguments);
+                return arguments
+                    .flat_map(of_arguments)
+                    .try_for_each(refuse_unstable);
+            }
+        }
+        Type::Reference(reference) => return refuse_unstable(&reference.elem),
+        Type::Array(array) => return refuse_unstable(&array.elem),
+        Type::Slice(slice) => return refuse_unstable(&slice.elem),
+        Type::Paren(paren) => return refuse_unstable(&paren.elem),
+        Type::Group(group) => return refuse_unstable(&group.elem),
+        Type::Tuple(tuple) => return tuple.elems.iter().try_for_each(refuse_unstable),
         _ => return Ok(()),
     };
     Err(syn::Error::new_spanned(ty, why))
+}
+
+fn is_error(object: &syn::TypeTraitObject) -> bool {
+    object.bounds.iter().any(|bound| match bound {
+        syn::TypeParamBound::Trait(bound) => {
+            let last = bound.path.segments.last();
+            last.is_some_and(|segment| segment.ident == "Error")
+        }
+        _ => false,
+    })
 }

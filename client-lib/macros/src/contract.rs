@@ -26,6 +26,9 @@ pub(crate) fn expand(arguments: TokenStream, mut item: ItemTrait) -> syn::Result
             "a contract has no supertraits",
         ));
     }
+    if let Some(token) = &item.unsafety {
+        return Err(syn::Error::new_spanned(token, "a contract is a safe trait"));
+    }
     let has_state = check_items(&item)?;
     let functions = parse_functions(&item, has_state)?;
     sized_items(&mut item);
@@ -204,7 +207,8 @@ fn method(index: usize, function: &Function) -> Option<TokenStream> {
         return None;
     };
     let (name, text) = (&function.name, function.name.to_string());
-    let dropped = format!("drop of what {text} returned");
+    // As the name of what panicked.
+    let dropped = quote!(::core::concat!("drop of ", #text, "'s result"));
     let docs = function.docs();
     let receiver = match function.state {
         Some(Access::Exclusive) => quote!(&mut self),

@@ -156,7 +156,8 @@ fn refuse_pointers(ty: &Type) -> syn::Result<()> {
     }
 }
 
-fn of_arguments(arguments: &syn::PathArguments) -> Vec<&Type> {
+/// The types among the generic arguments.
+pub(crate) fn of_arguments(arguments: &syn::PathArguments) -> Vec<&Type> {
     match arguments {
         syn::PathArguments::AngleBracketed(arguments) => {
             let types = arguments.args.iter().filter_map(|argument| match argument {

@@ -128,7 +128,8 @@ fn method(host: &Ident, index: usize, function: &Function) -> Option<TokenStream
     };
     let (names, types) = function.named_arguments();
     let call = shim::call(function, result, &quote!(self.host.object()));
-    let dropped = format!("drop of what {text} returned");
+    // As the name of what panicked.
+    let dropped = quote!(::core::concat!("drop of ", #text, "'s result"));
     Some(quote! {
         #(#docs)*
         #[inline]

@@ -1,11 +1,13 @@
 //! What a function that crosses the boundary looks like.
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, ReceiverKind, ReturnType, TraitItemFn, Type};
 
 use crate::argument::{Argument, refuse_unstable};
+use crate::edge::of_arguments;
 
 /// One function of a contract.
 pub(crate) struct Function {
@@ -90,6 +92,9 @@ impl Function {
                 }
             };
             if let Some(access) = state_access(&typed.ty) {
+                if owner == (Owner::Contract { has_state: false }) {
+                    return refuse(&typed.ty, NO_STATE);
+                }
                 if index > 0 || owner != (Owner::Contract { has_state: true }) {
                     return refuse(
                         &typed.ty,
@@ -117,6 +122,9 @@ impl Function {
         let result = match &sig.output {
             ReturnType::Default => Returned::Value(Box::new(syn::parse_quote!(()))),
             ReturnType::Type(_, ty) if is_state(ty) && owner != Owner::Host => {
+                if owner == (Owner::Contract { has_state: false }) {
+                    return refuse(ty, NO_STATE);
+                }
                 if !arguments.is_empty() || state.is_some() {
                     return refuse(
                         &sig.inputs,
@@ -132,6 +140,13 @@ impl Function {
                         owner.noun()
                     );
                     return refuse(ty, why);
+                }
+                if holds_state(ty) && owner != Owner::Host {
+                    return refuse(
+                        ty,
+                        "the function that makes the state returns `Self::State` itself: where that fails, panic, and \
+                         the program's `start` returns it as an error",
+                    );
                 }
                 refuse_unstable(ty)?;
                 Returned::Value(ty.clone())
@@ -176,6 +191,16 @@ impl Function {
     /// The type of each argument whose layout matters.
     pub(crate) fn crossing_types(&self) -> impl Iterator<Item = Type> {
         self.arguments.iter().map(|argument| argument.crossing().1)
+    }
+
+    /// The types whose values are cloned on the other side.
+    fn cloned(&self) -> impl Iterator<Item = &Type> {
+        let result = match &self.result {
+            Returned::State => None,
+            Returned::Value(ty) => Some(&**ty),
+        };
+        let arguments = self.arguments.iter().filter(|argument| argument.is_value());
+        arguments.map(|argument| &argument.ty).chain(result)
     }
 
     /// What it looks like, as an expression of `plugind_abi::describe::Function`.
@@ -223,7 +248,7 @@ impl Function {
                  may change: pass a slice, or return a value",
                 self.name
             );
-            quote! {
+            quote_spanned! {ty.span()=>
                 const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::OWNS, #message);
             }
         });
@@ -242,9 +267,17 @@ impl Function {
                  `&`, as `&mut` or in a slice",
                 self.name
             );
-            quote! {
+            quote_spanned! {ty.span()=>
                 const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::TYPE.shares, #message);
                 const _: () = ::core::assert!(!<#ty as ::plugind_abi::stable::StableType>::TYPE.lends, #lends);
+            }
+        });
+        let cloned = self.cloned().map(|ty| {
+            quote_spanned! {ty.span()=>
+                const _: fn() = {
+                    fn __is_clone<T: ::core::clone::Clone>() {}
+                    __is_clone::<#ty>
+                };
             }
         });
         // In an alias a borrowed result, however deep, names no lifetime and does not compile.
@@ -258,7 +291,7 @@ impl Function {
                 })
             }
         };
-        quote!(#(#checks)* #(#shared)* #result)
+        quote!(#(#checks)* #(#shared)* #(#cloned)* #result)
     }
 }
 
@@ -271,6 +304,16 @@ fn state_access(ty: &Type) -> Option<Access> {
         Some(_) => Access::Exclusive,
         None => Access::Shared,
     })
+}
+
+const NO_STATE: &str = "the contract has no state: add `type State;` to the trait";
+
+/// Whether the state stands inside the type, as in `Option<Self::State>`.
+fn holds_state(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    let arguments = path.path.segments.iter().map(|segment| &segment.arguments);
+    let mut arguments = arguments.flat_map(of_arguments);
+    arguments.any(|ty| is_state(ty) || holds_state(ty))
 }
 
 fn is_state(ty: &Type) -> bool {
