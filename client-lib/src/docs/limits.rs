@@ -82,6 +82,10 @@
 //! What no event tells is found by the scan, every 30 s: a file that is overwritten under another name, of which the
 //! watched one is a hard link or a symbolic link to a place that is not watched.
 //!
+//! A file that is copied into place and at once patched by a writer that opens it for each piece can be published with
+//! some of the pieces, if the event that tells of the second one comes later than the copy took: the first may be taken
+//! for the end of the copy. What comes after them is published 25 ms after the last.
+//!
 //! A writer that is killed while it patches a file of the same length leaves a mixture that nothing tells from a
 //! finished file; it is published like one.
 //!
