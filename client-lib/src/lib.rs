@@ -38,6 +38,7 @@ mod commands;
 pub mod docs;
 mod error;
 mod event;
+mod first;
 mod follow;
 mod followed;
 mod handle;

@@ -30,7 +30,7 @@ pub struct Wait {
     pub until: Until,
     /// How many clients there must be at least.
     pub clients: usize,
-    /// How long to wait at most.
+    /// How long to wait at most; to find out who is behind takes up to two seconds more.
     pub timeout: Duration,
 }
 

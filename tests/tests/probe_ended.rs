@@ -6,7 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use plugind_tests::{
-    Daemon, Signal, VICTIM, VictimFolder, ended, holds, is_untried, need, rejected, run, within,
+    Daemon, Signal, VICTIM, VictimFolder, children, ended, holds, is_untried, need, rejected, run,
+    within,
 };
 use plugind_wire::event::{Event, Kind};
 use plugind_wire::probe::{Cause, Phase};
@@ -18,27 +19,17 @@ const BUSY: &str = "for (volatile int n = 0;; n++);";
 /// The probe in which a constructor is busy: of the daemon's children, the one that has used processor time.
 fn busy(daemon: &Daemon<'_>) -> Pid {
     within(Duration::from_secs(60), || {
-        let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("its threads");
-        let lists = tasks.flatten().map(|task| {
-            let children = fs::read_to_string(task.path().join("children"));
-            children.unwrap_or_default()
-        });
-        let children: Vec<i32> = lists
-            .flat_map(|list| {
-                let pids = list.split_whitespace().map(str::parse);
-                pids.collect::<Result<Vec<_>, _>>().expect("numbers")
-            })
-            .collect();
+        let children = children(daemon.pid());
         // `proc_pid_stat(5)`: fields 14 and 15, in ticks of which there are a hundred in a second.
-        let used = |pid: &&i32| {
+        let used = |pid: &&Pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
             let ticks = fields.split_whitespace().skip(11).take(2);
             ticks.flat_map(str::parse::<u64>).sum::<u64>() > 10
         };
         let busy = children.iter().find(used);
-        let busy = busy.and_then(|pid| Pid::from_raw(*pid));
-        busy.ok_or_else(|| format!("no busy probe among {children:?}"))
+        busy.copied()
+            .ok_or_else(|| format!("no busy probe among {children:?}"))
     })
 }
 
@@ -69,17 +60,22 @@ fn with_busy_under(
     event
 }
 
+/// Why it was rejected, which is nothing that its bytes are held back for.
+fn blameless(event: Event) -> String {
+    assert_eq!(
+        (event.cause, event.quarantined),
+        (Some(Cause::Surroundings), None)
+    );
+    event.reason.expect("a reason")
+}
+
 #[test]
 fn somebody_kills_it() {
     let victims = VictimFolder::new();
     let event = with_busy(&victims, "killed", |pid| {
         kill_process(pid, Signal::KILL).expect("it runs");
     });
-    assert_eq!(
-        (event.cause, event.quarantined),
-        (Some(Cause::Surroundings), None)
-    );
-    let reason = event.reason.expect("a reason");
+    let reason = blameless(event);
     holds(
         &reason,
         &[
@@ -134,11 +130,7 @@ fn somebody_elses_limit_on_processor_time() {
         let pid = pid.as_raw_nonzero().to_string();
         run(Command::new("prlimit").args(["--pid", &pid, "--cpu=1:2"]));
     });
-    assert_eq!(
-        (event.cause, event.quarantined),
-        (Some(Cause::Surroundings), None)
-    );
-    let reason = event.reason.expect("a reason");
+    let reason = blameless(event);
     holds(
         &reason,
         &["SIGXCPU", "not a limit of the probe", "ulimit -t"],

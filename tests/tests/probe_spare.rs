@@ -2,10 +2,10 @@
 //! needs does not stay.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use plugind_tests::{
-    Call, Daemon, Home, VICTIM, answers, cc_plugin, marks, replace, until, victim,
+    Call, Daemon, Home, VICTIM, answers, cc_plugin, children, marks, replace, until, victim,
 };
 use plugind_wire::event::Kind;
 use plugind_wire::probe::Probe;
@@ -58,22 +58,6 @@ impl<'h> Scene<'h> {
             ref many => panic!("one is enough: {many:?}"),
         })
     }
-}
-
-/// What a process has started and not reaped.
-fn children(pid: u32) -> Vec<Pid> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
-    let list = |task: &Path| fs::read_to_string(task.join("children")).unwrap_or_default();
-    tasks
-        .flatten()
-        .flat_map(|task| {
-            let list = list(&task.path());
-            let pids = list.split_whitespace().map(str::parse);
-            let pids: Vec<_> = pids.map(|pid| pid.expect("a number")).collect();
-            pids
-        })
-        .filter_map(Pid::from_raw)
-        .collect()
 }
 
 #[test]

@@ -110,6 +110,10 @@ impl Loop {
     }
 
     fn said(&mut self, id: ClientId, message: ToEngine) {
+        let waiter = |request| Waiter {
+            client: id,
+            request,
+        };
         match message {
             ToEngine::Follow {
                 plugin,
@@ -128,13 +132,7 @@ impl Loop {
                 self.reconsider(id, &plugin);
             }
             ToEngine::Version { request, version } => {
-                self.hand_out(
-                    &version,
-                    Waiter {
-                        client: id,
-                        request,
-                    },
-                );
+                self.hand_out(&version, waiter(request));
             }
             ToEngine::Unfollow { plugin } => {
                 if let Some(session) = self.sessions.get_mut(&id) {
@@ -149,21 +147,9 @@ impl Loop {
                 }
                 self.tell_implementing();
             }
-            ToEngine::Open { request, path } => self.open(
-                path,
-                [Waiter {
-                    client: id,
-                    request,
-                }],
-            ),
+            ToEngine::Open { request, path } => self.open(path, [waiter(request)]),
             ToEngine::Retry { request, plugin } => {
-                self.retry(
-                    &plugin,
-                    Waiter {
-                        client: id,
-                        request,
-                    },
-                );
+                self.retry(&plugin, waiter(request));
             }
             ToEngine::Acknowledge {
                 version,
@@ -171,16 +157,9 @@ impl Loop {
                 what,
             } => self.acknowledged(id, &version, digest, what),
             ToEngine::Scan { request, plugin } => {
-                let waiter = Waiter {
-                    client: id,
-                    request,
-                };
-                self.scan_for(plugin, waiter);
+                self.scan_for(plugin, waiter(request));
             }
-            ToEngine::Who { request } => self.who(Waiter {
-                client: id,
-                request,
-            }),
+            ToEngine::Who { request } => self.who(waiter(request)),
             ToEngine::Report { report } => self.reported(id, &report),
             // Answered by the connection's own thread.
             ToEngine::Status { .. } | ToEngine::Diff { .. } => {}
@@ -189,10 +168,7 @@ impl Loop {
                     session.subscribed = true;
                 }
             }
-            ToEngine::Stop { request } => self.asked_to_stop(Waiter {
-                client: id,
-                request,
-            }),
+            ToEngine::Stop { request } => self.asked_to_stop(waiter(request)),
         }
     }
 

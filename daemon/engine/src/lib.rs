@@ -26,6 +26,7 @@ mod events;
 mod expectation;
 mod file_limit;
 mod forget;
+mod identity;
 mod inspect;
 mod json_file;
 mod lanes;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::settle::{self, Identity};
+use crate::identity::Identity;
 use crate::signature::beside;
 
 /// What decides whether an artifact is taken.
@@ -23,9 +23,9 @@ impl Seen {
     pub(crate) fn now(path: &Path) -> Self {
         let folder = path.parent().and_then(|dir| fs::metadata(dir).ok());
         Self {
-            file: settle::identity(path),
+            file: Identity::now(path),
             folder: folder.map(|found| (found.uid(), found.mode())),
-            signature: settle::identity(&beside(path)),
+            signature: Identity::now(&beside(path)),
         }
     }
 }

@@ -13,15 +13,16 @@
 //! over.
 
 use std::fs::{File, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::complete;
+use crate::identity::Identity;
 use crate::lease::{self, Lease};
 use crate::rights::Users;
 use crate::truncation::FirstPage;
@@ -37,57 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MISSING: Duration = Duration::from_millis(500);
 /// The first and the longest pause between two looks at a file that is being written; a look costs microseconds.
 const RETRY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
-
-/// What tells one state of a file from another. It proves a change, never sameness of content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    dev: u64,
-    ino: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Identity {
-    fn of(found: &Metadata) -> Self {
-        Self {
-            dev: found.dev(),
-            ino: found.ino(),
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
-    }
-
-    /// In bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn same_inode(&self, other: &Self) -> bool {
-        (self.dev, self.ino) == (other.dev, other.ino)
-    }
-
-    /// Whether a write after this state could have left the same times: file systems with coarse clocks give one time
-    /// to everything that happens within a tick, 10 ms at most.
-    pub(crate) fn may_hide_a_write(&self) -> bool {
-        let (seconds, nanos) = self.changed.max(self.modified);
-        let changed = Duration::new(
-            u64::try_from(seconds).unwrap_or(0),
-            u32::try_from(nanos).unwrap_or(0),
-        );
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        now.saturating_sub(changed) < Duration::from_millis(50)
-    }
-
-    /// Equal but for the time of the last change of mode, owner or link count.
-    pub(crate) fn same_content(&self, other: &Self) -> bool {
-        let without_change = |id: &Self| (id.dev, id.ino, id.size, id.modified);
-        without_change(self) == without_change(other)
-    }
-}
 
 /// A complete artifact that nobody could write when it was looked at.
 #[derive(Debug)]
@@ -283,7 +233,7 @@ impl Settling {
         if lease == Lease::Writable {
             return self.later(now);
         }
-        if let Err(incomplete) = complete::check(&file, identity.size) {
+        if let Err(incomplete) = complete::check(&file, identity.size()) {
             self.in_pieces = true;
             if now.duration_since(unchanged_since) < PATIENCE {
                 return self.later(now);
@@ -383,11 +333,6 @@ fn kind(found: &Metadata) -> &'static str {
     } else {
         "a device"
     }
-}
-
-/// What is under a name now, for a comparison with what was settled.
-pub(crate) fn identity(path: &Path) -> Option<Identity> {
-    std::fs::metadata(path).ok().as_ref().map(Identity::of)
 }
 
 /// Opens without waiting for anybody (a FIFO) and without touching a device's state. What the file is is asked after

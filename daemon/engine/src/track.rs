@@ -9,10 +9,11 @@ use plugind_wire::status::what_goes_on;
 
 use crate::engine::Loop;
 use crate::events::of_file;
+use crate::identity::Identity;
 use crate::lanes::{self, Layout};
 use crate::opening::Opening;
 use crate::seen::Seen;
-use crate::settle::{self, Before, Look, Settled, Settling};
+use crate::settle::{Before, Look, Settled, Settling};
 use crate::stage::Copying;
 use crate::tracked::{Phase, Tracked};
 use crate::watch::{Change, Hint};
@@ -271,7 +272,7 @@ impl Loop {
         }
         // What was heard while it was copied may have come before the copy was proved, and then says nothing new.
         if let Some(heard) = heard {
-            let now = settle::identity(path);
+            let now = Identity::now(path);
             if tracked.settled_identity() != now {
                 tracked.settling(path, Instant::now());
             } else if heard.is_content() && now.is_some_and(|now| now.may_hide_a_write()) {

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::identity::Identity;
 use crate::seen::Seen;
-use crate::settle::{self, Before, Identity, Settling};
+use crate::settle::{Before, Settling};
 use crate::watch::Change;
 
 /// One watched artifact.
@@ -95,21 +96,20 @@ impl Tracked {
         if let Some(rejected) = self.rejected {
             return rejected != Seen::now(path);
         }
-        let same =
-            |seen: Identity| settle::identity(path).is_some_and(|now| seen.same_content(&now));
+        let same = |seen: Identity| Identity::now(path).is_some_and(|now| seen.same_content(&now));
         !self.settled_identity().is_some_and(same) || matches!(self.phase, Phase::Absent)
     }
 
     /// Whether it is, by all that can be told, what was copied last.
     pub(crate) fn is_as_settled(&self, path: &Path) -> bool {
         let settled = self.settled_identity();
-        settled.is_some() && settled == settle::identity(path)
+        settled.is_some() && settled == Identity::now(path)
     }
 
     /// Whether its content may have changed although size and time of change did not, as a copy leaves them that sets
     /// the time. The time that nobody can set tells, but it changes with mode, owner and links as well.
     pub(crate) fn may_be_another(&self, path: &Path) -> bool {
         let seen = self.settled_identity().filter(|_| self.rejected.is_none());
-        seen.is_some_and(|seen| settle::identity(path).is_some_and(|now| seen != now))
+        seen.is_some_and(|seen| Identity::now(path).is_some_and(|now| seen != now))
     }
 }
