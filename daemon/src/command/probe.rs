@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use plugind_wire::place;
@@ -19,9 +21,13 @@ pub(crate) fn run(args: &cli::Probe, place_args: &PlaceArgs) -> Result<ExitCode>
     };
     place::private_dir(&state_dir, "XDG_STATE_HOME")?;
     let store = state_dir.join("probe");
-    clean_up_after_signals(store.clone())?;
-    let trial = plugind_engine::probe_file(&args.file, &store, args.options())
-        .with_context(|| format!("cannot probe {}", args.file.display()))?;
+    let interrupted = clean_up_after_signals(store.clone())?;
+    let trial = plugind_engine::probe_file(&args.file, &store, args.options());
+    while interrupted.load(Ordering::SeqCst) {
+        // The copy was taken from under the probe, so what it found means nothing; the signal's thread ends the process.
+        std::thread::park();
+    }
+    let trial = trial.with_context(|| format!("cannot probe {}", args.file.display()))?;
     if args.json {
         print_json(&trial)?;
     } else {
@@ -34,12 +40,18 @@ pub(crate) fn run(args: &cli::Probe, place_args: &PlaceArgs) -> Result<ExitCode>
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP end the command, and the process that it probes in with it; the copy goes first.
-fn clean_up_after_signals(store: PathBuf) -> Result<()> {
+///
+/// What it returns is true from before the copy is touched.
+fn clean_up_after_signals(store: PathBuf) -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let told = interrupted.clone();
     ctrlc::set_handler(move || {
+        told.store(true, Ordering::SeqCst);
         plugind_engine::abandon_probe(&store);
         std::process::exit(i32::from(INTERRUPTED));
     })
-    .context("cannot listen to signals")
+    .context("cannot listen to signals")?;
+    Ok(interrupted)
 }
 
 fn page(trial: &Trial) -> String {
