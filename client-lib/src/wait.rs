@@ -23,8 +23,8 @@ const LONG: Duration = Duration::from_millis(300);
 /// What to wait for. By default the newest version, drained, in one client at least, for ten seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// The version that every client must have reached, which need not exist yet; the newest in each client's lane
-    /// otherwise.
+    /// The version that every client must have reached or gone beyond, which need not exist yet; the newest in each
+    /// client's lane otherwise.
     pub version: Option<u64>,
     /// How far.
     pub until: Until,
@@ -284,6 +284,10 @@ fn behind(status: &Status, who: Option<&Who>, plugin: &str, wait: &Wait) -> Stri
     let Ok(known) = find(status, plugin) else {
         return format!("there is no plugin {plugin} any more");
     };
+    let newest = known.versions.last().map_or(0, |newest| newest.version);
+    if let Some(number) = wait.version.filter(|number| *number > newest) {
+        return format!("there is no v{number} yet, the newest is v{newest}");
+    }
     let uses: Vec<_> = uses(status, plugin).collect();
     if uses.len() < wait.clients.max(1) {
         return match uses.len() {

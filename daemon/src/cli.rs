@@ -209,10 +209,10 @@ pub(crate) struct Diff {
     /// The plugin
     pub(crate) plugin: String,
     /// The number of one version, as `plugind status` lists it
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = number)]
     pub(crate) expected: u64,
     /// The number of another
-    #[arg(value_name = "M")]
+    #[arg(value_name = "M", value_parser = number)]
     pub(crate) found: u64,
     /// Print one JSON document
     #[arg(long)]
@@ -249,8 +249,8 @@ pub(crate) struct Who {
 pub(crate) struct Wait {
     /// The plugin
     pub(crate) plugin: String,
-    /// This version, which need not exist yet, instead of the newest
-    #[arg(long, value_name = "N")]
+    /// This version, which need not exist yet, or a later one, instead of the newest
+    #[arg(long, value_name = "N", value_parser = number)]
     pub(crate) version: Option<u64>,
     /// Until a reader of each program has entered it
     #[arg(long, conflicts_with = "drained")]
@@ -267,6 +267,12 @@ pub(crate) struct Wait {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A version's number, also as it is printed.
+fn number(text: &str) -> Result<u64, String> {
+    let number = text.strip_prefix('v').unwrap_or(text).parse();
+    number.map_err(|_| "give a version's number, such as 7 or v7".to_owned())
 }
 
 fn user(name: &str) -> Result<User, String> {

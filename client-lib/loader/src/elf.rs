@@ -72,6 +72,13 @@ pub struct Export {
     pub kind: ExportKind,
 }
 
+impl Export {
+    /// Whether the linker made the name for itself: the bounds of a section (`__start_NAME`, `__stop_NAME`).
+    pub fn is_linkers(&self) -> bool {
+        self.name.starts_with("__start_") || self.name.starts_with("__stop_")
+    }
+}
+
 /// What an exported name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportKind {

@@ -38,8 +38,9 @@ impl<T> fmt::Debug for Symbol<T> {
 pub enum LookupError {
     /// The image neither registered nor exports the name.
     #[error(
-        "no symbol `{name}`{}; the plugin has {count} symbols{}",
+        "no symbol `{name}`{}; the plugin has {count} symbol{}{}",
         suggestion(near),
+        if *count == 1 { "" } else { "s" },
         list(names)
     )]
     Unknown {
@@ -122,8 +123,9 @@ impl Image {
                 .registrations()
                 .into_iter()
                 .flat_map(|r| r.names().map(str::to_owned));
+            let exported = self.exported().filter(|export| !export.is_linkers());
             let mut names: Vec<_> = registered
-                .chain(self.exported().map(|export| export.name))
+                .chain(exported.map(|export| export.name))
                 .collect();
             names.retain(|name| name.as_bytes() != ENTRY.to_bytes());
             names.sort_unstable();

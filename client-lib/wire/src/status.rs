@@ -153,11 +153,17 @@ impl Version {
     }
 }
 
-/// What is true of an artifact that is gone, given the newest version from it that was not rejected.
-pub fn what_goes_on(newest: Option<u64>) -> String {
-    match newest {
-        Some(number) => format!("its v{number} goes on"),
-        None => "no version of it was accepted, so nothing of it goes on".to_owned(),
+/// What is true of an artifact that is gone, given the newest version from it that was not rejected, and the one that is
+/// wanted current in its lane.
+pub fn what_goes_on(newest: Option<u64>, selected: Option<u64>) -> String {
+    match (newest, selected) {
+        (Some(number), Some(selected)) if number != selected => {
+            format!(
+                "v{selected} from another file is current, and its v{number} stays in the store"
+            )
+        }
+        (Some(number), _) => format!("its v{number} goes on"),
+        (None, _) => "no version of it was accepted, so nothing of it goes on".to_owned(),
     }
 }
 

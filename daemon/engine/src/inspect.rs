@@ -314,6 +314,7 @@ fn manifest(
         exports: elf
             .exports
             .iter()
+            .filter(|export| !export.is_linkers())
             .map(|export| export.name.clone())
             .collect(),
         mapped_bytes: elf.mapped_bytes,

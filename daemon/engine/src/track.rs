@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plugind_wire::event::{Kind, Stage};
 use plugind_wire::status::what_goes_on;
 
+use crate::catalogue::Version;
 use crate::engine::Loop;
 use crate::events::of_file;
 use crate::identity::Identity;
@@ -229,7 +231,9 @@ impl Loop {
             .as_ref()
             .and_then(|plugin| self.catalogue.plugins.get(plugin));
         let newest = versions.and_then(|versions| versions.newest_from(path));
-        event.reason = Some(what_goes_on(newest.map(|newest| newest.shown.version)));
+        let selected = versions.and_then(|versions| versions.selected(&lane));
+        let number = |version: &Arc<Version>| version.shown.version;
+        event.reason = Some(what_goes_on(newest.map(number), selected.map(number)));
         event.plugin = plugin;
         self.tell(event);
     }

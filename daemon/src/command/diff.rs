@@ -7,28 +7,36 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use plugind_client::Status;
 use plugind_wire::difference::{Change, Diff, Difference, Form, Outlines, Part, Side};
 use plugind_wire::manifest::Build;
 
+use super::status::outcome;
 use super::{print, print_json};
 use crate::cli::{self, PlaceArgs};
 use crate::exit::plain;
 use crate::place;
 
 pub(crate) fn run(args: &cli::Diff, place: &PlaceArgs) -> Result<ExitCode> {
-    let diff = place::connect(place, true)?.diff(&args.plugin, args.expected, args.found)?;
+    let client = place::connect(place, true)?;
+    let diff = client.diff(&args.plugin, args.expected, args.found)?;
     if args.json {
         print_json(&diff)?;
     } else {
-        print(&page(&diff))?;
+        print(&page(&diff, &client.status()?))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn page(diff: &Diff) -> String {
+fn page(diff: &Diff, status: &Status) -> String {
     let mut page = String::new();
     for (mark, side) in [("---", &diff.expected), ("+++", &diff.found)] {
-        let _ = writeln!(page, "{mark} {} {}", plain(&diff.plugin), head(side));
+        let _ = writeln!(
+            page,
+            "{mark} {} {}",
+            plain(&diff.plugin),
+            head(side, diff, status)
+        );
     }
     builds(&diff.expected, &diff.found, &mut page);
     if diff.differences.is_empty() {
@@ -48,12 +56,12 @@ fn page(diff: &Diff) -> String {
 }
 
 /// A version in one line.
-fn head(side: &Side) -> String {
+fn head(side: &Side, diff: &Diff, status: &Status) -> String {
     let semver = side.semver.as_deref().unwrap_or("(raw)");
     let stage = side
         .stage
         .map_or_else(String::new, |stage| format!(" at {}", stage.word()));
-    let outcome = side.outcome.word();
+    let outcome = outcome(side.outcome, &diff.plugin, side.version, status);
     let digest = side.digest.short();
     format!(
         "v{} {}  {digest}  {outcome}{stage}",

@@ -75,11 +75,13 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
                 && version.outcome != Outcome::Rejected
         });
         let newest = good.map(|version| version.version).max();
+        let mut selected = plugin.selected.iter();
+        let selected = selected.find(|selected| selected.lane == artifact.lane);
         let _ = writeln!(
             page,
             "  absent: {}; {}",
             artifact.path.display(),
-            what_goes_on(newest)
+            what_goes_on(newest, selected.map(|selected| selected.version))
         );
     }
     let mut hidden = 0;
@@ -92,13 +94,8 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
             .selected
             .iter()
             .any(|selected| selected.version == version.version);
-        let runs = status.clients.iter().any(|client| {
-            client
-                .plugins
-                .iter()
-                .any(|used| used.plugin == plugin.plugin && used.live == Some(version.version))
-        });
-        show_version(version, plugin, selected, runs, page);
+        let outcome = outcome(version.outcome, &plugin.plugin, version.version, status);
+        show_version(version, plugin, selected, outcome, page);
     }
     if hidden > 0 {
         let _ = writeln!(page, "    and {hidden} older");
@@ -114,11 +111,28 @@ fn is_unmended(version: &Version, plugin: &Plugin) -> bool {
     version.outcome == Outcome::Rejected && !newer
 }
 
-fn show_version(version: &Version, plugin: &Plugin, selected: bool, runs: bool, page: &mut String) {
-    let outcome = match version.outcome {
+/// What became of a version, as people read it: one that no program runs any more was live.
+pub(super) fn outcome(
+    outcome: Outcome,
+    plugin: &str,
+    version: u64,
+    status: &Status,
+) -> &'static str {
+    let mut uses = status.clients.iter().flat_map(|client| &client.plugins);
+    let runs = uses.any(|used| used.plugin == plugin && used.live == Some(version));
+    match outcome {
         Outcome::Live if !runs => "was live",
         outcome => outcome.word(),
-    };
+    }
+}
+
+fn show_version(
+    version: &Version,
+    plugin: &Plugin,
+    selected: bool,
+    outcome: &str,
+    page: &mut String,
+) {
     let mark = if selected { '*' } else { ' ' };
     let _ = write!(
         page,

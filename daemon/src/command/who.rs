@@ -19,9 +19,11 @@ pub(crate) fn run(args: &cli::Who, place: &PlaceArgs) -> Result<ExitCode> {
         keep(&mut who, plugin);
         let status = client.status()?;
         if !status.plugins.iter().any(|known| known.plugin == *plugin) {
+            let known = status.plugins.iter().map(|known| known.plugin.as_str());
             let reason = format!(
-                "there is no plugin {plugin} in {}; `plugind status` lists those that there are",
-                status.folder.display()
+                "there is no plugin {plugin} in {}; there are: {}",
+                status.folder.display(),
+                known.collect::<Vec<_>>().join(", ")
             );
             return Err(Failure::Unknown(reason).into());
         }
