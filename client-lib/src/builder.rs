@@ -201,6 +201,7 @@ impl Builder {
             probe: self.probe,
             trust_owner: self.trust_owner.clone(),
             allow_client: None,
+            manual: false,
             events: None,
         })?;
         let stream = engine.connect().map_err(ClientError::Thread)?;

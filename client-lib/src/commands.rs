@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use plugind_wire::VersionId;
+use plugind_wire::choice::Choose;
 use plugind_wire::difference::Diff;
 use plugind_wire::status::Status;
 use plugind_wire::who::Who;
@@ -43,6 +44,82 @@ impl Client {
             self.inner.deadline,
         )
         .map(|diff| *diff)
+    }
+
+    /// Goes back to an earlier version of a plugin, the one before the current one if none is named, until the next build
+    /// is accepted; with `hold` until [`unpin`](Self::unpin). A client that has the version open swaps it in as it is,
+    /// another opens it from the store. Answers with the version that the engine wants current now, as the following do;
+    /// [`wait`](Self::wait) tells when clients run it. A version decides which lane it is about; else it is the lane that
+    /// was built last.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unknown`] if there is no such version, or its image is gone. [`ClientError::Rejected`] if it was
+    /// turned down. [`ClientError::Unsupported`] if the engine cannot write the choice down; nothing changed then.
+    pub fn rollback(
+        &self,
+        plugin: &str,
+        to: Option<u64>,
+        hold: bool,
+    ) -> Result<VersionId, ClientError> {
+        self.choose(plugin, Choose::Rollback { to, hold })
+    }
+
+    /// Keeps a version of a plugin, the current one if none is named, until [`unpin`](Self::unpin), also over restarts of
+    /// the engine. Builds are staged, probed and listed meanwhile, and do not take over.
+    ///
+    /// # Errors
+    ///
+    /// As [`rollback`](Self::rollback).
+    pub fn pin(&self, plugin: &str, version: Option<u64>) -> Result<VersionId, ClientError> {
+        self.choose(plugin, Choose::Pin { version })
+    }
+
+    /// Ends what pins and rollbacks hold back, in every lane: the version that the policy prefers takes over.
+    ///
+    /// # Errors
+    ///
+    /// As [`rollback`](Self::rollback).
+    pub fn unpin(&self, plugin: &str) -> Result<VersionId, ClientError> {
+        self.choose(plugin, Choose::Unpin)
+    }
+
+    /// Lets a version take over, the newest if none is named, where builds do not by themselves: under
+    /// `policy = "manual"`, or while the engine is paused.
+    ///
+    /// # Errors
+    ///
+    /// As [`rollback`](Self::rollback), [`ClientError::Held`] if one is pinned, and [`ClientError::Unsupported`] where
+    /// builds take over by themselves.
+    pub fn promote(&self, plugin: &str, version: Option<u64>) -> Result<VersionId, ClientError> {
+        self.choose(plugin, Choose::Promote { version })
+    }
+
+    /// Makes the engine hold every build back, for all clients and over restarts, until it is promoted or
+    /// [`resume_engine`](Self::resume_engine). The first version of a plugin is current all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unsupported`] if the engine cannot write it down.
+    pub fn pause_engine(&self) -> Result<(), ClientError> {
+        let deadline = self.inner.deadline;
+        self.ask(|answer| Request::PauseEngine(true, answer), deadline)
+    }
+
+    /// Ends [`pause_engine`](Self::pause_engine): the newest versions take over.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unsupported`] if the engine cannot write it down.
+    pub fn resume_engine(&self) -> Result<(), ClientError> {
+        let deadline = self.inner.deadline;
+        self.ask(|answer| Request::PauseEngine(false, answer), deadline)
+    }
+
+    fn choose(&self, plugin: &str, choose: Choose) -> Result<VersionId, ClientError> {
+        let plugin = plugin.to_owned();
+        let deadline = self.inner.deadline;
+        self.ask(|answer| Request::Choose(plugin, choose, answer), deadline)
     }
 
     /// What the engine knows.

@@ -129,6 +129,9 @@ pub enum ClientError {
         /// The client.
         client: ClientName,
     },
+    /// The newest version of the plugin is not wanted current: an older one is pinned, or builds are held back.
+    #[error("{0}")]
+    Held(String),
     /// A thread could not be started.
     #[error("cannot start a thread of the client")]
     Thread(#[source] io::Error),

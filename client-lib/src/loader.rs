@@ -135,6 +135,19 @@ impl Loader {
                     plugin,
                 });
             }
+            Request::Choose(plugin, choose, answer) => {
+                self.ask(Pending::Passed(answer), |request| ToEngine::Choose {
+                    request,
+                    plugin,
+                    choose,
+                });
+            }
+            Request::PauseEngine(pause, answer) => {
+                self.ask(Pending::Done(answer), |request| ToEngine::Pause {
+                    request,
+                    pause,
+                });
+            }
             Request::Diff(plugin, [expected, found], answer) => {
                 self.ask(Pending::Diff(answer), |request| ToEngine::Diff {
                     request,
@@ -354,6 +367,7 @@ impl Loader {
             (pending, Reply::Failed { failure, reason }) => pending.fail(match failure {
                 Failure::Unknown => ClientError::Unknown(reason),
                 Failure::Rejected => ClientError::Rejected(reason),
+                Failure::Held => ClientError::Held(reason),
                 Failure::Unsupported => ClientError::Unsupported(reason),
             }),
             (pending, _) => pending.fail(ClientError::Disconnected),

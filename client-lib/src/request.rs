@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use plugind_wire::choice::Choose;
 use plugind_wire::difference::Diff;
 use plugind_wire::message::EngineHello;
 use plugind_wire::status::Status;
@@ -28,6 +29,10 @@ pub(crate) enum Request {
     Open(PathBuf, Sender<Result<Arc<SymbolTable>, ClientError>>),
     /// Have the rejected builds of a plugin tried again.
     Retry(String, Sender<Result<VersionId, ClientError>>),
+    /// Choose the version of a plugin that is wanted current.
+    Choose(String, Choose, Sender<Result<VersionId, ClientError>>),
+    /// Have the engine hold every build back, or stop to.
+    PauseEngine(bool, Sender<Result<(), ClientError>>),
     /// What changed between two versions of a plugin.
     Diff(String, [u64; 2], Sender<Result<Box<Diff>, ClientError>>),
     /// Every later version of the plugin in this slot must fit a contract.

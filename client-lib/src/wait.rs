@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use plugind_wire::VersionId;
+use plugind_wire::choice::Hold;
 use plugind_wire::event::ClientName;
 use plugind_wire::status::{Outcome, Plugin, Status, Use, Version};
 use plugind_wire::who::{self, Who};
@@ -80,7 +81,8 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::Unknown`] if nothing of that name has been built. [`ClientError::Rejected`] if the version was
-    /// turned down, by a stage or by a client. [`ClientError::Paused`] if a client holds new versions back.
+    /// turned down, by a stage or by a client. [`ClientError::Held`] if an older version is pinned or builds are held back,
+    /// [`ClientError::Paused`] if a client holds new versions back.
     /// [`ClientError::NotReached`] after the timeout: it says which process and thread are behind, and on what.
     pub fn wait(&self, plugin: &str, wait: &Wait) -> Result<Vec<Reached>, ClientError> {
         let begun = Instant::now();
@@ -133,6 +135,7 @@ impl Client {
         let status = self.ask(Request::Status, left)?;
         let known = find(&status, plugin)?;
         turned_down(&status, known, wait)?;
+        held(&status, known, wait)?;
         let uses: Vec<_> = uses(&status, plugin).collect();
         let all = uses.iter().all(|(_, used)| is_there(used, known, wait));
         if !all || uses.len() < wait.clients.max(1) {
@@ -248,6 +251,26 @@ fn turned_down(status: &Status, known: &Plugin, wait: &Wait) -> Result<(), Clien
             return Err(ClientError::Rejected(format!(
                 "{} was refused by {} (pid {}): {}",
                 refused.version, client.program, client.pid, refused.reason
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is waited for does not take over.
+fn held(status: &Status, known: &Plugin, wait: &Wait) -> Result<(), ClientError> {
+    let plugin = &known.plugin;
+    let lanes: Vec<_> = uses(status, plugin).map(|(_, used)| &used.lane).collect();
+    let concerned = |lane: &String| lanes.is_empty() || lanes.contains(&lane);
+    for selected in known.selected.iter().filter(|it| concerned(&it.lane)) {
+        let stays = selected.version;
+        if let (Some(hold), Some(newest)) = (selected.hold, selected.newest)
+            && hold != Hold::Higher
+            && wait.version.is_none_or(|wanted| wanted > stays)
+        {
+            return Err(ClientError::Held(format!(
+                "{plugin} v{newest} does not take over: {}",
+                hold.sentence(plugin, stays)
             )));
         }
     }

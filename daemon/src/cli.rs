@@ -16,7 +16,7 @@ Exit codes:
   3    nothing serves this folder
   4    no such plugin or version
   5    rejected, or the called code crashed
-  6    pinned or paused
+  6    pinned, held or paused
   7    timed out
   130  interrupted (Ctrl-C)";
 
@@ -55,6 +55,14 @@ pub(crate) enum Command {
     Retry(Retry),
     Who(Who),
     Wait(Wait),
+    Rollback(Rollback),
+    Pin(Pin),
+    Unpin(Unpin),
+    Promote(Promote),
+    /// Hold every build back: it is staged, probed and listed, and takes over when it is promoted or after `resume`
+    Pause,
+    /// Let the newest builds take over again, after a pause
+    Resume,
     /// End the daemon that serves this folder
     Stop,
 }
@@ -69,6 +77,9 @@ pub(crate) struct Watch {
     /// Print events as JSON Lines
     #[arg(long)]
     pub(crate) json: bool,
+    /// Hold every build back from the start, as `plugind pause` does
+    #[arg(long)]
+    pub(crate) manual: bool,
     #[command(flatten)]
     pub(crate) choices: Choices,
     #[command(flatten)]
@@ -243,8 +254,8 @@ pub(crate) struct Who {
 /// Wait until every program that uses a plugin runs its newest version
 ///
 /// Newest is what was on disk when this began: `cargo build -p hello && plugind wait hello` ends when what was built is
-/// what runs. Exits with 5 if that build was rejected or a program refused it, and says why; with 6 if a program is
-/// paused; with 7 after the timeout, naming process, thread, version and since when.
+/// what runs. Exits with 5 if that build was rejected or a program refused it, and says why; with 6 if an older
+/// one is pinned, or something is paused; with 7 after the timeout, naming process, thread, version and since when.
 #[derive(Debug, Args)]
 pub(crate) struct Wait {
     /// The plugin
@@ -267,6 +278,50 @@ pub(crate) struct Wait {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Go back to an earlier version, until the next build is accepted
+///
+/// A program that has the version open has it again at once; another opens it from the store.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The plugin
+    pub(crate) plugin: String,
+    /// To this version, instead of the one before the current one
+    #[arg(long, value_name = "N", value_parser = number)]
+    pub(crate) to: Option<u64>,
+    /// Stay there also when new builds come, until `plugind unpin`
+    #[arg(long)]
+    pub(crate) hold: bool,
+}
+
+/// Keep a version, whatever is built
+///
+/// Builds are staged, probed and listed all the same; each of them is told with a word that it does not run.
+#[derive(Debug, Args)]
+pub(crate) struct Pin {
+    /// The plugin
+    pub(crate) plugin: String,
+    /// The version [default: the current one]
+    #[arg(value_name = "N", value_parser = number)]
+    pub(crate) version: Option<u64>,
+}
+
+/// Let the newest version take over again, after a pin or a rollback
+#[derive(Debug, Args)]
+pub(crate) struct Unpin {
+    /// The plugin
+    pub(crate) plugin: String,
+}
+
+/// Let a version take over where builds do not by themselves: under `policy = "manual"`, or while paused
+#[derive(Debug, Args)]
+pub(crate) struct Promote {
+    /// The plugin
+    pub(crate) plugin: String,
+    /// The version [default: the newest]
+    #[arg(value_name = "N", value_parser = number)]
+    pub(crate) version: Option<u64>,
 }
 
 /// A version's number, also as it is printed.

@@ -59,7 +59,7 @@ impl Failure {
             Some(ClientError::NothingServes { .. }) => 3,
             Some(ClientError::Unknown(_)) => 4,
             Some(ClientError::Rejected(_) | ClientError::Open(_)) => 5,
-            Some(ClientError::Paused { .. }) => 6,
+            Some(ClientError::Paused { .. } | ClientError::Held(_)) => 6,
             Some(
                 ClientError::TimedOut { .. }
                 | ClientError::NoVersion { .. }

@@ -32,6 +32,12 @@ fn main() -> ExitCode {
         Command::Retry(retry) => command::retry::run(retry, &cli.place),
         Command::Who(who) => command::who::run(who, &cli.place),
         Command::Wait(wait) => command::wait::run(wait, &cli.place),
+        Command::Rollback(rollback) => command::choose::rollback(rollback, &cli.place),
+        Command::Pin(pin) => command::choose::pin(pin, &cli.place),
+        Command::Unpin(unpin) => command::choose::unpin(unpin, &cli.place),
+        Command::Promote(promote) => command::choose::promote(promote, &cli.place),
+        Command::Pause => command::choose::pause(&cli.place),
+        Command::Resume => command::choose::resume(&cli.place),
         Command::Stop => command::stop::run(&cli.place),
     };
     match result {

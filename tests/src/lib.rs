@@ -43,7 +43,7 @@ pub use other::Other;
 pub use process::{Process, Seen, Signal};
 pub use programs::{Ended, cc, connect, embed, ended, run, rustc};
 pub use refusals::{Refusals, Refused};
-pub use sdk::sdk_plugin;
+pub use sdk::{sdk_plugin, sdk_plugin_of};
 pub use signing::{Key, signature_of};
 pub use source::{modules, rust_files, tokens};
 pub use three::{CountedFrame, ThreeCrates};

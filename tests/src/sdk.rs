@@ -14,10 +14,20 @@ use crate::{scratch, workspace};
 ///
 /// If it does not build, with what cargo said.
 pub fn sdk_plugin(image: &Path, package: &str, source: &str, args: &[&str]) {
+    sdk_plugin_of(image, (package, "0.1.0"), source, args);
+}
+
+/// [`sdk_plugin`] of a package with this name and semantic version.
+///
+/// # Panics
+///
+/// If it does not build, with what cargo said.
+pub fn sdk_plugin_of(image: &Path, package: (&str, &str), source: &str, args: &[&str]) {
+    let (package, semver) = package;
     let folder = image.with_extension("crate");
     let path = |to: &str| workspace().join("client-lib").join(to);
     let manifest = format!(
-        "[package]\nname = {package:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+        "[package]\nname = {package:?}\nversion = {semver:?}\nedition = \"2024\"\n\n[workspace]\n\n\
          [lib]\ncrate-type = [\"cdylib\"]\n\n[dependencies]\n\
          plugind-abi = {{ path = {:?} }}\n\
          plugind-macros = {{ path = {:?} }}\n\

@@ -43,6 +43,9 @@ pub struct Event {
     /// Why, in a sentence that says what to do; of a published version, what to know before relying on it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Of a version that is not wanted current, or of one that stays so: why the newest does not take over.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<String>,
     /// Of a version that fits no program: what differs from what the first of them requires.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub differences: Vec<Difference>,
@@ -94,6 +97,7 @@ impl Event {
             artifact: None,
             stage: None,
             reason: None,
+            held: None,
             differences: Vec::new(),
             probe: None,
             not_probed: None,
@@ -117,6 +121,8 @@ pub enum Kind {
     Watching,
     /// A version was announced to every client that uses the plugin.
     Published,
+    /// Somebody chose the version that is wanted current; `reason` says how, and who.
+    Selected,
     /// An artifact was written again with the content of its newest version.
     Unchanged,
     /// A stage of the engine, named in `stage`, turned a file down; what served goes on serving.
@@ -147,6 +153,7 @@ impl Kind {
         match self {
             Self::Watching => "watching",
             Self::Published => "published",
+            Self::Selected => "selected",
             Self::Unchanged => "unchanged",
             Self::Rejected => "rejected",
             Self::Refused => "refused",

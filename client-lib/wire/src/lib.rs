@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+pub mod choice;
 pub mod contract;
 pub mod difference;
 pub mod event;

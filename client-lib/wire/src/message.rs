@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice::Choose;
 use crate::difference::Diff;
 use crate::event::{Event, Readers, Stage};
 use crate::status::{Mode, Status};
@@ -109,6 +110,22 @@ pub enum ToEngine {
         request: u64,
         /// The plugin's name.
         plugin: String,
+    },
+    /// Chooses the version of a plugin that is wanted current; the answer is a [`Reply::Version`] with the one that is.
+    Choose {
+        /// Comes back in the reply.
+        request: u64,
+        /// The plugin's name.
+        plugin: String,
+        /// What.
+        choose: Choose,
+    },
+    /// Makes the engine hold every build back, or stop to; the answer is a [`Reply::Done`].
+    Pause {
+        /// Comes back in the reply.
+        request: u64,
+        /// Hold them back.
+        pause: bool,
     },
     /// Asks what changed between two versions of a plugin; the answer is a [`Reply::Diff`].
     Diff {
@@ -353,6 +370,8 @@ pub enum Failure {
     Unknown,
     /// A stage turned it down.
     Rejected,
+    /// A version is pinned.
+    Held,
     /// The engine does not do this.
     Unsupported,
 }

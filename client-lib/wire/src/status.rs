@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::choice::Hold;
 use crate::difference::Difference;
 use crate::event::{Readers, Stage, Timings};
 use crate::probe::{Cause, Level, Phase, Probe};
@@ -37,6 +38,9 @@ pub struct Status {
     pub clients: Vec<Client>,
     /// What hinders watching, in sentences.
     pub warnings: Vec<String>,
+    /// No build takes over by itself.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// Where an engine runs.
@@ -73,6 +77,12 @@ pub struct Selected {
     pub version: u64,
     /// Its content.
     pub digest: Digest,
+    /// Why it is not the newest that may be opened.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<Hold>,
+    /// The number of that one then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub newest: Option<u64>,
 }
 
 /// A file that a build writes.

@@ -8,11 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use plugind_wire::choice::Policy;
 use plugind_wire::event::{ClientName, Stage};
 use plugind_wire::message::{Announcement, EngineHello, Mapped};
 use plugind_wire::status::{self, Status};
 use plugind_wire::{Digest, SCHEMA, VersionId};
 use serde::{Deserialize, Serialize};
+
+use crate::choice::{Choice, Policies};
 
 /// A connection's number; the engine's own, never reused.
 pub(crate) type ClientId = u64;
@@ -30,6 +33,10 @@ pub(crate) struct Catalogue {
     pub(crate) clients: BTreeMap<ClientId, Arc<Client>>,
     /// What hinders watching.
     pub(crate) warnings: Vec<String>,
+    /// No build takes over by itself.
+    pub(crate) paused: bool,
+    /// What takes over by itself otherwise.
+    pub(crate) policies: Arc<Policies>,
 }
 
 /// One plugin's versions, by number.
@@ -38,6 +45,10 @@ pub(crate) struct Plugin {
     pub(crate) versions: BTreeMap<u64, Arc<Version>>,
     /// The lane in which it was built again last, with nothing changed, and the newest version then.
     pub(crate) rebuilt: Option<(String, u64)>,
+    /// Which version takes over by itself.
+    pub(crate) policy: Policy,
+    /// What somebody chose instead, by lane.
+    pub(crate) choices: BTreeMap<String, Choice>,
 }
 
 /// One version, as it is kept on disk too.
@@ -137,14 +148,6 @@ impl Version {
 }
 
 impl Plugin {
-    /// The version the engine wants current in a lane: the newest build that was not rejected.
-    pub(crate) fn selected(&self, lane: &str) -> Option<&Arc<Version>> {
-        self.versions.values().rev().find(|version| {
-            version.shown.lane.as_deref() == Some(lane)
-                && matches!(version.progress, Progress::Accepted | Progress::Deferred)
-        })
-    }
-
     /// The newest version in a lane, if it fitted none of the programs that were there.
     pub(crate) fn misfit(&self, lane: Option<&str>) -> Option<&Arc<Version>> {
         let mut lanes = self.versions.values().rev();
@@ -233,7 +236,8 @@ impl Plugin {
             .find(|version| version.shown.digest == *digest && version.is_sound())
     }
 
-    fn lanes(&self) -> impl Iterator<Item = &str> {
+    /// Those that a version came from.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &str> {
         let mut lanes: Vec<_> = self
             .versions
             .values()
@@ -253,7 +257,15 @@ impl Catalogue {
 
     /// Adds a version or replaces its record.
     pub(crate) fn put(&mut self, version: Version) {
-        let plugin = self.plugins.entry(version.plugin.clone()).or_default();
+        let plugin = self.plugins.entry(version.plugin.clone());
+        let plugin = plugin.or_insert_with(|| {
+            let policy = self.policies.of(&version.plugin);
+            let plugin = Plugin {
+                policy,
+                ..Plugin::default()
+            };
+            plugin.into()
+        });
         Arc::make_mut(plugin)
             .versions
             .insert(version.shown.version, Arc::new(version));
@@ -359,6 +371,7 @@ impl Catalogue {
                 })
                 .collect(),
             warnings: self.warnings.clone(),
+            paused: self.paused,
         }
     }
 
@@ -369,6 +382,8 @@ impl Catalogue {
                 lane: lane.to_owned(),
                 version: version.shown.version,
                 digest: version.shown.digest,
+                hold: plugin.holds(lane, self.paused).map(|(hold, _)| hold),
+                newest: plugin.holds(lane, self.paused).map(|(_, newest)| newest),
             })
         });
         let artifacts = self

@@ -151,6 +151,12 @@ impl Loop {
             ToEngine::Retry { request, plugin } => {
                 self.retry(&plugin, waiter(request));
             }
+            ToEngine::Choose {
+                request,
+                plugin,
+                choose,
+            } => self.choose(&plugin, choose, waiter(request)),
+            ToEngine::Pause { request, pause } => self.pause(pause, waiter(request)),
             ToEngine::Acknowledge {
                 version,
                 digest,
@@ -368,6 +374,15 @@ impl Loop {
         if news {
             self.tell(event);
         }
+    }
+
+    /// Who asked, if they are still there.
+    pub(crate) fn name(&self, waiter: Waiter) -> Option<ClientName> {
+        let hello = &self.sessions.get(&waiter.client)?.hello;
+        Some(ClientName {
+            pid: hello.pid,
+            program: hello.program.clone(),
+        })
     }
 
     /// Answers a request.

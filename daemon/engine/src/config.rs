@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plugind_loader::near;
+use plugind_wire::choice::Policy;
 use plugind_wire::probe::Confinement;
 use serde::{Deserialize, Deserializer, de};
 
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     probe_timeout: Option<Duration>,
     /// The public key (minisign) with which every artifact is signed.
     pub(crate) signed_by: Option<Signer>,
+    /// Which version takes over by itself.
+    pub(crate) policy: Option<Policy>,
     /// By the plugin's name.
     pub(crate) plugin: BTreeMap<String, Plugin>,
 }
@@ -50,6 +53,7 @@ pub(crate) struct Plugin {
     #[serde(deserialize_with = "seconds")]
     probe_timeout: Option<Duration>,
     pub(crate) signed_by: Option<Signer>,
+    pub(crate) policy: Option<Policy>,
 }
 
 /// One user or several, by name or number.

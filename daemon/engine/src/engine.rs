@@ -15,6 +15,7 @@ use plugind_wire::event::{Event, Kind};
 use plugind_wire::message::{EngineHello, ToClient};
 
 use crate::catalogue::{Catalogue, ClientId};
+use crate::choice::Policies;
 use crate::clients::{Session, Waiter};
 use crate::events::Listener;
 use crate::file_limit;
@@ -51,6 +52,9 @@ pub(crate) struct Parts {
     pub(crate) trust: Arc<Trust>,
     pub(crate) events: Option<Sender<Event>>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) policies: Policies,
+    /// Begin with every build held back.
+    pub(crate) manual: bool,
 }
 
 /// Everything the engine's thread knows.
@@ -94,6 +98,7 @@ pub(crate) struct Loop {
     stopped: Receiver<&'static str>,
     found_first: Option<Layout>,
     warnings: Vec<String>,
+    manual: bool,
     next_scan: Instant,
 }
 
@@ -130,7 +135,10 @@ impl Loop {
             retrying: HashMap::new(),
             resting: HashSet::new(),
             cut: HashSet::new(),
-            catalogue: Catalogue::default(),
+            catalogue: Catalogue {
+                policies: parts.policies.into(),
+                ..Catalogue::default()
+            },
             sessions: BTreeMap::new(),
             listener: parts.events.map(Listener::new),
             stop: parts.stop,
@@ -139,6 +147,7 @@ impl Loop {
             stopped: parts.stopped,
             found_first: Some(found_first),
             warnings: parts.warnings,
+            manual: parts.manual,
             next_scan: Instant::now(),
         }
     }
@@ -155,6 +164,7 @@ impl Loop {
             self.tell(event);
         }
         self.remember();
+        self.remember_choices(self.manual);
         if let Some(layout) = self.found_first.take() {
             self.begin(layout);
         }

@@ -15,6 +15,7 @@
 mod buffers;
 mod built_last;
 mod catalogue;
+mod choice;
 mod clients;
 mod complete;
 mod config;

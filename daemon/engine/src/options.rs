@@ -29,6 +29,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Scan instead of relying on the system's events.
     pub poll: Option<bool>,
+    /// Begin with every build held back, as after a pause.
+    pub manual: bool,
     /// How the versions of every plugin are tried before they are announced.
     pub probe: ProbeChoice,
     /// Users whose files are taken, beside this one's and root's.

@@ -30,6 +30,7 @@ impl Loop {
             .into_iter()
             .map(|probed| self.accept(probed))
             .collect();
+        self.hold();
         self.tell_implementing();
         self.announce();
         for id in ids {
@@ -47,7 +48,7 @@ impl Loop {
             done,
         } = probed;
         let id = inspected.staged.version.clone();
-        self.supersede(&id);
+        let before = self.offered(&id);
         let mut deferred = false;
         let mut timings = timings(&inspected.staged, inspected.inspect, probe, Some(done));
         self.catalogue.change(&id, |version| {
@@ -78,6 +79,7 @@ impl Loop {
             version.shown.warnings = inspected.manifest.warnings;
             version.shown.timings_us = timings;
         });
+        self.supersede(before, &id);
         self.warn_of_libraries(&id);
         self.keep(&id);
         if !deferred {
@@ -86,32 +88,29 @@ impl Loop {
         id
     }
 
-    /// Marks the version that this one takes the place of, if it was announced to somebody and nobody had swapped it
-    /// in yet.
-    fn supersede(&mut self, id: &VersionId) {
-        let Some(lane) = self
-            .catalogue
-            .version(id)
-            .and_then(|v| v.shown.lane.clone())
-        else {
-            return;
-        };
-        let Some(old) = self
-            .catalogue
-            .plugins
-            .get(&id.plugin)
-            .and_then(|plugin| plugin.selected(&lane))
-        else {
-            return;
-        };
-        let old = old.id();
+    /// The version that is wanted current in a version's lane, if somebody was told of it.
+    fn offered(&self, id: &VersionId) -> Option<VersionId> {
+        let lane = self.catalogue.version(id)?.shown.lane.as_deref()?;
+        let old = self.catalogue.plugins.get(&id.plugin)?.selected(lane)?.id();
         let offered = self.sessions.values().any(|session| {
             session
                 .follows
                 .get(&old.plugin)
                 .is_some_and(|follow| follow.announced == Some(old.number))
         });
-        if old.number < id.number && offered {
+        (offered && old != *id).then_some(old)
+    }
+
+    /// Marks the version that another one took the place of before anybody had swapped it in.
+    fn supersede(&mut self, old: Option<VersionId>, by: &VersionId) {
+        let lane = self
+            .catalogue
+            .version(by)
+            .and_then(|by| by.shown.lane.as_deref());
+        let plugin = self.catalogue.plugins.get(&by.plugin);
+        let selected = plugin.and_then(|plugin| plugin.selected(lane?));
+        let takes_over = selected.is_some_and(|selected| selected.id() == *by);
+        if let Some(old) = old.filter(|_| takes_over) {
             self.catalogue.change(&old, |version| {
                 if version.shown.outcome == Outcome::Published {
                     version.shown.outcome = Outcome::Superseded;
@@ -286,6 +285,8 @@ impl Loop {
     pub(crate) fn tell_published(&mut self, id: &VersionId) {
         if let Some(version) = self.catalogue.version(id) {
             let mut event = of_probed(Kind::Published, version);
+            let lane = version.shown.lane.as_deref().unwrap_or_default();
+            event.held = self.held(&id.plugin, lane);
             if !version.shown.warnings.is_empty() {
                 event.reason = Some(version.shown.warnings.join("; "));
             }

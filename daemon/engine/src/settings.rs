@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::choice::Policies;
 use crate::config::{Config, ConfigError, Named};
 use crate::options::{Options, Trials};
 use crate::rights::{User, Users};
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) trust: Trust,
     /// How versions are tried.
     pub(crate) trials: Trials,
+    /// Which version takes over by itself.
+    pub(crate) policies: Policies,
 }
 
 impl Settings {
@@ -39,8 +42,15 @@ impl Settings {
             general: config.signed_by,
             ..Signers::default()
         };
+        let mut policies = Policies {
+            general: config.policy.unwrap_or_default(),
+            ..Policies::default()
+        };
         for (name, plugin) in config.plugin {
             trials.by_plugin.insert(name.clone(), plugin.probe());
+            if let Some(policy) = plugin.policy {
+                policies.by_plugin.insert(name.clone(), policy);
+            }
             if let Some(key) = plugin.signed_by {
                 signers.by_plugin.insert(name, key);
             }
@@ -53,6 +63,7 @@ impl Settings {
                 signers,
             },
             trials,
+            policies,
         })
     }
 }

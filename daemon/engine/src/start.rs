@@ -142,6 +142,7 @@ impl Engine {
             allowed,
             trust,
             trials,
+            policies,
         } = Settings::of(&folder, &options)?;
         let trust = Arc::new(trust);
         remove_dead_sockets(&options.runtime_dir);
@@ -189,6 +190,8 @@ impl Engine {
             trust,
             events: options.events,
             warnings: embedded,
+            policies,
+            manual: options.manual,
         };
         // Watched before the socket answers: who hears `watching` may write at once.
         let running = Loop::new(parts);

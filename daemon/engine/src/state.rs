@@ -4,6 +4,7 @@
 //! ```text
 //! <state>/lock                                held while an engine uses the directory
 //! <state>/state.json                          id, and the last number per plugin's folder, as of the last start
+//! <state>/store/<id>/choices.json                 which versions somebody chose: see the module `choice`
 //! <state>/numbers                             the numbers given since, a line each
 //! <state>/store/<id>/tmp*                         files and directories in the making
 //! <state>/store/<id>/<plugin>/<n>-<digest>/       a version's own directory: the image, links to what it needs
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
 use crate::StartError;
+use crate::choice::Choices;
 use crate::json_file::{WriteError, read_json, remove_if_there, write_json};
 use crate::pid_lock;
 
@@ -215,6 +217,21 @@ impl State {
     ) -> Result<(), WriteError> {
         let path = record_path(&self.version_dir(version, digest));
         write_json(&path, &self.store(), record)
+    }
+
+    /// What somebody chose.
+    pub(crate) fn choices(&self) -> io::Result<Choices> {
+        Ok(read_json(&self.choices_path())?.unwrap_or_default())
+    }
+
+    /// Writes what somebody chose.
+    pub(crate) fn choose(&self, choices: &Choices) -> Result<(), WriteError> {
+        write_json(&self.choices_path(), &self.store(), choices)
+    }
+
+    /// In the store, because numbers mean something within one id.
+    fn choices_path(&self) -> PathBuf {
+        self.store().join("choices.json")
     }
 
     /// Where the notes of a rejected version are kept.

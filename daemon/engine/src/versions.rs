@@ -306,6 +306,7 @@ impl Loop {
         });
         self.warn_of_libraries(&id);
         self.keep(&id);
+        self.hold();
         self.tell_published(&id);
         if self.is_wanted(&id) {
             self.want(&id);

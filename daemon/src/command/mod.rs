@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod call;
+pub(crate) mod choose;
 mod contract;
 pub(crate) mod diff;
 pub(crate) mod inspect;

@@ -38,6 +38,9 @@ fn page(status: &Status) -> String {
     for warning in &status.warnings {
         let _ = writeln!(page, "  warning: {warning}");
     }
+    if status.paused {
+        let _ = writeln!(page, "  PAUSED: no build takes over until `plugind resume`");
+    }
     if status.plugins.is_empty() {
         let _ = writeln!(
             page,
@@ -83,6 +86,12 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
             artifact.path.display(),
             what_goes_on(newest, selected.map(|selected| selected.version))
         );
+    }
+    for selected in &plugin.selected {
+        if let (Some(hold), Some(newest)) = (selected.hold, selected.newest) {
+            let why = hold.sentence(&plugin.plugin, selected.version);
+            let _ = writeln!(page, "  v{newest} IS NOT CURRENT: {why}");
+        }
     }
     let mut hidden = 0;
     for (age, version) in plugin.versions.iter().rev().enumerate() {
@@ -193,20 +202,20 @@ fn show_use(used: &Use, status: &Status, page: &mut String) {
         "  {} v{live} live, executing in {readers} readers{drained}",
         used.plugin
     );
-    let newest = status
+    let mut selected = status
         .plugins
         .iter()
-        .find(|plugin| plugin.plugin == used.plugin)
-        .and_then(|plugin| plugin.selected.iter().find(|s| s.lane == used.lane))
-        .map(|selected| selected.version);
-    match newest {
-        Some(newest) if newest != live => {
-            let _ = writeln!(page, "; lags behind v{newest}");
+        .filter(|plugin| plugin.plugin == used.plugin)
+        .flat_map(|plugin| &plugin.selected);
+    if let Some(selected) = selected.find(|selected| selected.lane == used.lane) {
+        if selected.version != live {
+            let _ = write!(page, "; lags behind v{}", selected.version);
         }
-        _ => {
-            let _ = writeln!(page);
+        if let Some(newest) = selected.newest {
+            let _ = write!(page, "; v{newest} is newer and not current");
         }
     }
+    page.push('\n');
     show_refused(used, page);
 }
 

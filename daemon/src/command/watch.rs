@@ -46,6 +46,7 @@ pub(crate) fn run(args: &Watch, place_args: &PlaceArgs) -> Result<ExitCode> {
         poll: args.choices.poll,
         probe: args.probe.choice(),
         trust_owner: args.choices.trust_owner.clone(),
+        manual: args.manual,
         allow_client: args.choices.allow_client.clone(),
         events: Some(tell),
     })?;
@@ -133,6 +134,9 @@ fn line(event: &Event, folder: &str, exists: bool) -> String {
     let digest = event
         .digest
         .map_or_else(String::new, |digest| digest.short());
+    let held = event.held.as_deref().map_or_else(String::new, |why| {
+        format!("  NOT THE NEWEST RUNS: {}", plain(why))
+    });
     let what = match event.event {
         Kind::Watching if exists => format!("watching {folder}"),
         Kind::Watching => format!("watching {folder}, which does not exist yet"),
@@ -140,7 +144,7 @@ fn line(event: &Event, folder: &str, exists: bool) -> String {
             let timings = event.timings_us.unwrap_or_default();
             let ms = |micros: u64| micros as f64 / 1e3;
             format!(
-                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1}, probe {:.1}){}{}",
+                "published  {digest}  {artifact}  {:.1} ms (settle {:.1}, stage {:.1}, inspect {:.1}, probe {:.1}){}{}{held}",
                 ms(timings.total),
                 ms(timings.settle),
                 ms(timings.stage),
@@ -157,6 +161,7 @@ fn line(event: &Event, folder: &str, exists: bool) -> String {
                 }
             )
         }
+        Kind::Selected => format!("selected  {digest}  {reason}{held}"),
         Kind::Unchanged => format!("unchanged  {digest}  {artifact}"),
         Kind::Rejected => {
             let stage = event.stage.map_or("", |stage| stage.word());
