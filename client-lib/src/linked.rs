@@ -58,6 +58,7 @@ pub(crate) fn plugins(
                 semver: Some(registrations.semver().to_owned()),
                 raw: false,
                 image: image.path().to_owned(),
+                group: Vec::new(),
             };
             Some(Arc::new(SymbolTable::new(announcement, image)))
         })

@@ -1,5 +1,6 @@
 //! Opens what is announced, swaps the snapshot, and acknowledges what the readers' words say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +19,15 @@ use crate::progress::Current;
 use crate::request::{FollowNews, Kept};
 use crate::snapshot::{Refused, Snapshot, SymbolTable};
 
+/// The slot of a plugin, the version that was announced, its content, and the version open, or else why not, and whether
+/// it is because it does not fit.
+type Opened = (
+    usize,
+    VersionId,
+    Digest,
+    Result<Arc<SymbolTable>, (String, bool)>,
+);
+
 impl Loader {
     /// Opens a batch and swaps what could be opened, together.
     pub(crate) fn announced(&mut self, versions: Vec<Announcement>) {
@@ -28,13 +38,8 @@ impl Loader {
         let mut snapshot = (**self.readers.snapshot.load()).clone();
         snapshot.epoch += 1;
         let (mut swapped, mut is_new) = (Vec::new(), false);
-        for announcement in versions {
-            let Some(slot) = self.slot(&announcement.version.plugin) else {
-                continue;
-            };
-            let id = announcement.version.clone();
-            let digest = announcement.digest;
-            match self.table(slot, &state, announcement) {
+        for (slot, id, digest, opened) in self.open_all(versions, &state) {
+            match opened {
                 Ok(table) => {
                     if snapshot.tables.len() <= slot {
                         snapshot.tables.resize(slot + 1, None);
@@ -44,10 +49,9 @@ impl Loader {
                     is_new = true;
                     swapped.push((slot, table));
                 }
-                Err(error) => {
-                    let reason = sentence(&error);
+                Err((reason, misfit)) => {
                     let refused = Refused {
-                        misfit: matches!(error, ClientError::Open(OpenError::Misfit(_))),
+                        misfit,
                         version: id.clone(),
                         reason: reason.clone(),
                     };
@@ -66,6 +70,45 @@ impl Loader {
             self.swapped(slot, table, epoch, &state);
         }
         self.look_at_readers();
+    }
+
+    /// Opens what is followed of a batch. Of a group all can be used, or none.
+    fn open_all(&self, versions: Vec<Announcement>, state: &str) -> Vec<Opened> {
+        let mut failed = BTreeMap::new();
+        let mut all = Vec::new();
+        for announcement in versions {
+            let Some(slot) = self.slot(&announcement.version.plugin) else {
+                continue;
+            };
+            let (id, digest) = (announcement.version.clone(), announcement.digest);
+            let group = announcement.group.clone();
+            let current = self.followed[slot].current.as_ref();
+            let is_current =
+                current.is_some_and(|it| it.state == state && *it.table.version() == id);
+            // It came along with its group.
+            if !group.is_empty() && is_current {
+                continue;
+            }
+            let opened = self.table(slot, state, announcement).map_err(|error| {
+                let misfit = matches!(error, ClientError::Open(OpenError::Misfit(_)));
+                (sentence(&error), misfit)
+            });
+            if opened.is_err() && !group.is_empty() {
+                failed.entry(group.clone()).or_insert_with(|| id.clone());
+            }
+            all.push((group, (slot, id, digest, opened)));
+        }
+        let together = all.into_iter().map(|(group, (slot, id, digest, opened))| {
+            let opened = match (opened, failed.get(&group)) {
+                (Ok(_), Some(other)) => Err((
+                    format!("it changes together with {other}, which is not used"),
+                    false,
+                )),
+                (opened, _) => opened,
+            };
+            (slot, id, digest, opened)
+        });
+        together.collect()
     }
 
     fn put(&mut self, snapshot: Snapshot) {

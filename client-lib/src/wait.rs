@@ -266,11 +266,15 @@ fn held(status: &Status, known: &Plugin, wait: &Wait) -> Result<(), ClientError>
         let stays = selected.version;
         if let (Some(hold), Some(newest)) = (selected.hold, selected.newest)
             && hold != Hold::Higher
+            && (hold != Hold::Group || selected.held.is_some())
             && wait.version.is_none_or(|wanted| wanted > stays)
         {
             return Err(ClientError::Held(format!(
                 "{plugin} v{newest} does not take over: {}",
-                hold.sentence(plugin, stays)
+                selected
+                    .held
+                    .clone()
+                    .unwrap_or_else(|| hold.sentence(plugin, stays))
             )));
         }
     }

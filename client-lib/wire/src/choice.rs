@@ -56,6 +56,8 @@ pub enum Hold {
     Manual,
     /// The engine is paused.
     Paused,
+    /// It changes together with others, which are not ready.
+    Group,
     /// Its semantic version is higher.
     Higher,
 }
@@ -72,6 +74,7 @@ impl Hold {
             Self::Paused => {
                 format!("paused at v{stays} until `plugind resume` or `plugind promote {plugin}`")
             }
+            Self::Group => "waits for the others of its group".to_owned(),
             Self::Higher => format!("v{stays} has the higher semantic version"),
         }
     }

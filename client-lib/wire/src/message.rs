@@ -316,6 +316,9 @@ pub struct Announcement {
     pub raw: bool,
     /// The file to open. What comes behind the mapped part may still be on its way into it.
     pub image: PathBuf,
+    /// The members of the group in which the plugin changes: all that are announced together are swapped in, or none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub group: Vec<String>,
 }
 
 /// The first bytes of an image: all that is read or mapped when it is opened.

@@ -16,6 +16,7 @@ use plugind_wire::{Digest, SCHEMA, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::choice::{Choice, Policies};
+use crate::group::waits_for;
 
 /// A connection's number; the engine's own, never reused.
 pub(crate) type ClientId = u64;
@@ -37,6 +38,8 @@ pub(crate) struct Catalogue {
     pub(crate) paused: bool,
     /// What takes over by itself otherwise.
     pub(crate) policies: Arc<Policies>,
+    /// Plugins that change together.
+    pub(crate) groups: Arc<Vec<Vec<String>>>,
 }
 
 /// One plugin's versions, by number.
@@ -49,6 +52,10 @@ pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     /// What somebody chose instead, by lane.
     pub(crate) choices: BTreeMap<String, Choice>,
+    /// It changes together with others.
+    pub(crate) is_grouped: bool,
+    /// What is current then, by lane.
+    pub(crate) current: BTreeMap<String, u64>,
 }
 
 /// One version, as it is kept on disk too.
@@ -143,6 +150,7 @@ impl Version {
             semver: self.shown.semver.clone(),
             raw: self.raw,
             image: self.shown.image.clone(),
+            group: Vec::new(),
         }
     }
 }
@@ -257,11 +265,13 @@ impl Catalogue {
 
     /// Adds a version or replaces its record.
     pub(crate) fn put(&mut self, version: Version) {
+        let is_grouped = !self.group_of(&version.plugin).is_empty();
         let plugin = self.plugins.entry(version.plugin.clone());
         let plugin = plugin.or_insert_with(|| {
             let policy = self.policies.of(&version.plugin);
             let plugin = Plugin {
                 policy,
+                is_grouped,
                 ..Plugin::default()
             };
             plugin.into()
@@ -383,6 +393,7 @@ impl Catalogue {
                 version: version.shown.version,
                 digest: version.shown.digest,
                 hold: plugin.holds(lane, self.paused).map(|(hold, _)| hold),
+                held: self.rejected_member(name, lane).map(waits_for),
                 newest: plugin.holds(lane, self.paused).map(|(_, newest)| newest),
             })
         });

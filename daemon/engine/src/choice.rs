@@ -18,6 +18,7 @@ use crate::catalogue::{Catalogue, Plugin, Progress, Version};
 use crate::clients::Waiter;
 use crate::engine::Loop;
 use crate::events::of_version;
+use crate::group::waits_for;
 
 /// A version that somebody chose for a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub(crate) struct Choices {
     /// Nothing takes over by itself.
     pub(crate) paused: bool,
     pub(crate) plugins: BTreeMap<String, BTreeMap<String, Choice>>,
+    /// What is current of those that change in groups.
+    #[serde(default)]
+    pub(crate) current: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// The policies that the configuration gives.
@@ -63,8 +67,18 @@ impl Policies {
 }
 
 impl Plugin {
-    /// The version that the engine wants current in a lane.
+    /// The version that the engine wants current in a lane: what is [`wanted`](Self::wanted), but that a group's members
+    /// change together.
     pub(crate) fn selected(&self, lane: &str) -> Option<&Arc<Version>> {
+        if !self.is_grouped {
+            return self.wanted(lane);
+        }
+        let current = self.version(*self.current.get(lane)?)?;
+        current.is_openable(lane).then_some(current)
+    }
+
+    /// The version that is chosen in a lane, or else preferred.
+    pub(crate) fn wanted(&self, lane: &str) -> Option<&Arc<Version>> {
         self.chosen(lane)
             .map(|(version, _)| version)
             .or_else(|| self.preferred(lane))
@@ -73,8 +87,12 @@ impl Plugin {
     /// Why the newest version of a lane that may be opened is not the one that is wanted current, and its number.
     pub(crate) fn holds(&self, lane: &str, paused: bool) -> Option<(Hold, u64)> {
         let newest = self.newest_openable(lane)?.shown.version;
-        if self.selected(lane)?.shown.version == newest {
+        let selected = self.selected(lane).map(number);
+        if selected == Some(newest) {
             return None;
+        }
+        if selected != self.wanted(lane).map(number) {
+            return Some((Hold::Group, newest));
         }
         let hold = match self.chosen(lane).map(|(_, choice)| choice.until) {
             Some(Until::Newer(_)) => Hold::RolledBack,
@@ -142,9 +160,14 @@ impl Catalogue {
         let with = |(name, plugin): (&String, &Arc<Plugin>)| {
             (!plugin.choices.is_empty()).then(|| (name.clone(), plugin.choices.clone()))
         };
+        let current = |(name, plugin): (&String, &Arc<Plugin>)| {
+            let is_one = plugin.is_grouped && !plugin.current.is_empty();
+            is_one.then(|| (name.clone(), plugin.current.clone()))
+        };
         Choices {
             paused: self.paused,
             plugins: self.plugins.iter().filter_map(with).collect(),
+            current: self.plugins.iter().filter_map(current).collect(),
         }
     }
 
@@ -155,6 +178,19 @@ impl Catalogue {
             if plugin.choices != chosen {
                 Arc::make_mut(plugin).choices = chosen;
             }
+            if let Some(current) = choices.current.get(name)
+                && plugin.current != *current
+            {
+                Arc::make_mut(plugin).current.clone_from(current);
+            }
+        }
+    }
+
+    /// Makes a version of a plugin in a group current.
+    pub(crate) fn make_current(&mut self, plugin: &str, lane: &str, number: u64) {
+        if let Some(plugin) = self.plugins.get_mut(plugin) {
+            let current = &mut Arc::make_mut(plugin).current;
+            current.insert(lane.to_owned(), number);
         }
     }
 
@@ -302,7 +338,30 @@ impl Loop {
         };
         choices.plugins.retain(|_, own| !own.is_empty());
         self.put(&choices)?;
+        self.do_not_wait_for_the_group(name);
         Ok((lane, why))
+    }
+
+    /// Who chooses a version of a member wants that now.
+    fn do_not_wait_for_the_group(&mut self, name: &str) {
+        let Some(plugin) = self.catalogue.plugins.get(name).filter(|it| it.is_grouped) else {
+            return;
+        };
+        let lanes = plugin
+            .lanes()
+            .filter_map(|lane| Some((lane, plugin.wanted(lane)?)));
+        let wanted: Vec<_> = lanes
+            .map(|(lane, wanted)| (lane.to_owned(), number(wanted)))
+            .collect();
+        for (lane, number) in wanted {
+            self.catalogue.make_current(name, &lane, number);
+        }
+        self.keep_choices();
+    }
+
+    /// Writes down what is current. Without that groups change anew after a restart.
+    pub(crate) fn keep_choices(&mut self) {
+        let _ = self.put(&self.catalogue.choices());
     }
 
     /// The lane of a version that may be chosen.
@@ -393,8 +452,14 @@ impl Loop {
     pub(crate) fn held(&self, plugin: &str, lane: &str) -> Option<String> {
         let known = self.catalogue.plugins.get(plugin)?;
         let (hold, _) = known.holds(lane, self.catalogue.paused)?;
-        let stays = known.selected(lane)?.shown.version;
-        Some(hold.sentence(plugin, stays))
+        let stays = known.selected(lane).map_or(0, number);
+        let rejected = self.catalogue.rejected_member(plugin, lane);
+        match (hold, rejected) {
+            (Hold::Group, Some(other)) => Some(waits_for(other)),
+            // They come in a moment.
+            (Hold::Group, None) => None,
+            _ => Some(hold.sentence(plugin, stays)),
+        }
     }
 }
 

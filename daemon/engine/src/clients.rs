@@ -276,10 +276,29 @@ impl Loop {
                 match selected.progress {
                     Progress::Accepted if follow.announced != Some(selected.shown.version) => {
                         follow.announced = Some(selected.shown.version);
-                        batch.push(selected.announcement());
+                        batch.push(Announcement {
+                            group: self.catalogue.group_of(name).to_vec(),
+                            ..selected.announcement()
+                        });
                     }
                     Progress::Deferred => wanted.push(selected.id()),
                     _ => {}
+                }
+            }
+            // A member that the client refused because of another comes again with it.
+            let news: BTreeSet<_> = batch.iter().map(|it| it.version.plugin.clone()).collect();
+            let members = batch.iter().flat_map(|it| it.group.clone());
+            let members: BTreeSet<_> = members.filter(|it| !news.contains(it)).collect();
+            for member in members {
+                let follow = session.follows.get(&member);
+                let lane = follow.and_then(|follow| follow.lane.as_deref());
+                let plugin = self.catalogue.plugins.get(&member);
+                let selected = plugin.and_then(|plugin| plugin.selected(lane?));
+                if let Some(selected) = selected.filter(|it| it.progress == Progress::Accepted) {
+                    batch.push(Announcement {
+                        group: self.catalogue.group_of(&member).to_vec(),
+                        ..selected.announcement()
+                    });
                 }
             }
             if !batch.is_empty() {

@@ -4,7 +4,7 @@
 //! is read once, at the start. What a flag or the program says goes before what the file says. A key that nobody knows
 //! is an error, because a choice that is silently not made may be one that was to protect somebody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -43,6 +43,17 @@ pub(crate) struct Config {
     pub(crate) policy: Option<Policy>,
     /// By the plugin's name.
     pub(crate) plugin: BTreeMap<String, Plugin>,
+    /// Plugins that change together; none stands in two.
+    #[serde(deserialize_with = "groups")]
+    pub(crate) group: Vec<Group>,
+}
+
+/// Plugins that change together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    /// Their names.
+    pub(crate) plugins: Vec<String>,
 }
 
 /// What the file says of one plugin, instead of what it says of all.
@@ -182,6 +193,19 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Er
     Ok(Some(duration.ok_or_else(wrong)?))
 }
 
+fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Group>, D::Error> {
+    let groups = Vec::<Group>::deserialize(from)?;
+    let mut seen = BTreeSet::new();
+    for plugin in groups.iter().flat_map(|group| &group.plugins) {
+        if !seen.insert(plugin) {
+            let wrong =
+                format!("{plugin} stands in a group twice; a plugin changes with one group");
+            return Err(de::Error::custom(wrong));
+        }
+    }
+    Ok(groups)
+}
+
 /// The line of an error, and its message with the known word that is nearest to an unknown one.
 fn explain(text: &str, span: Option<Range<usize>>, message: &str) -> (usize, String) {
     let before = text
@@ -247,6 +271,8 @@ mod tests {
         assert!(wrong("\nsigned_by = \"key\"").starts_with("2: this is no public key"));
         assert!(wrong("poll = true\npoll = false\n").starts_with("2: duplicate key"));
         assert!(wrong("allow_client = 1.5\n").contains("give a user's name or number"));
+        let twice = "[[group]]\nplugins = [\"a\", \"b\"]\n[[group]]\nplugins = [\"a\"]\n";
+        assert!(wrong(twice).contains("a stands in a group twice"));
         assert!(wrong("probe_timeout = 0\n").contains("seconds above 0"));
     }
 

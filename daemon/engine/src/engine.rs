@@ -19,6 +19,7 @@ use crate::choice::Policies;
 use crate::clients::{Session, Waiter};
 use crate::events::Listener;
 use crate::file_limit;
+use crate::group::Group;
 use crate::lanes::Layout;
 use crate::opening::Opening;
 use crate::probe::Probed;
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) events: Option<Sender<Event>>,
     pub(crate) warnings: Vec<String>,
     pub(crate) policies: Policies,
+    pub(crate) groups: Vec<Vec<String>>,
     /// Begin with every build held back.
     pub(crate) manual: bool,
 }
@@ -69,6 +71,8 @@ pub(crate) struct Loop {
     pub(crate) watch: Watch,
     /// Whose files are taken.
     pub(crate) trust: Arc<Trust>,
+    /// Plugins that change together.
+    pub(crate) groups: Vec<Group>,
     /// Watched artifacts and how far the newest change of each has come.
     pub(crate) tracked: HashMap<PathBuf, Tracked>,
     /// Files that clients asked for by path.
@@ -125,6 +129,7 @@ impl Loop {
             quarantine_is_full: false,
             watch,
             trust: parts.trust,
+            groups: parts.groups.iter().cloned().map(Group::new).collect(),
             tracked: HashMap::new(),
             opening: HashMap::new(),
             turns: Turns::default(),
@@ -137,6 +142,7 @@ impl Loop {
             cut: HashSet::new(),
             catalogue: Catalogue {
                 policies: parts.policies.into(),
+                groups: parts.groups.into(),
                 ..Catalogue::default()
             },
             sessions: BTreeMap::new(),
@@ -201,6 +207,7 @@ impl Loop {
         };
         let due = self.next_due().min(self.next_scan);
         let due = self.turns.deadline().map_or(due, |turns| turns.min(due));
+        let due = self.next_gathering().map_or(due, |group| group.min(due));
         let due = self.next_answer().map_or(due, |answer| answer.min(due));
         let pause = due.saturating_duration_since(Instant::now());
         select! {

@@ -27,6 +27,7 @@ mod events;
 mod expectation;
 mod file_limit;
 mod forget;
+mod group;
 mod identity;
 mod inspect;
 mod json_file;

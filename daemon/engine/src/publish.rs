@@ -23,6 +23,9 @@ impl Loop {
     /// Announces everything that left the probe, to each client in one message.
     pub(crate) fn publish(&mut self) {
         if self.ready.is_empty() {
+            if self.change_groups() {
+                self.announce();
+            }
             return;
         }
         let ready = std::mem::take(&mut self.ready);
@@ -31,6 +34,7 @@ impl Loop {
             .map(|probed| self.accept(probed))
             .collect();
         self.hold();
+        self.change_groups();
         self.tell_implementing();
         self.announce();
         for id in ids {

@@ -63,7 +63,7 @@ impl Loop {
                 let mut versions = plugin.versions();
                 versions.any(|version| version.progress == Progress::OnItsWay)
             });
-            if on_its_way || !one.open.is_empty() {
+            if on_its_way || !one.open.is_empty() || self.gathers(&one.plugin) {
                 return true;
             }
             match plugin {
@@ -80,7 +80,8 @@ impl Loop {
 }
 
 impl crate::tracked::Tracked {
-    fn is_busy(&self) -> bool {
+    /// Whether a change of it is not decided yet.
+    pub(crate) fn is_busy(&self) -> bool {
         matches!(self.phase, Phase::Settling { .. } | Phase::Copying { .. })
     }
 

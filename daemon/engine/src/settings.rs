@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) trials: Trials,
     /// Which version takes over by itself.
     pub(crate) policies: Policies,
+    /// Plugins that change together.
+    pub(crate) groups: Vec<Vec<String>>,
 }
 
 impl Settings {
@@ -64,6 +66,11 @@ impl Settings {
             },
             trials,
             policies,
+            groups: config
+                .group
+                .into_iter()
+                .map(|group| group.plugins)
+                .collect(),
         })
     }
 }

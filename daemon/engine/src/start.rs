@@ -143,6 +143,7 @@ impl Engine {
             trust,
             trials,
             policies,
+            groups,
         } = Settings::of(&folder, &options)?;
         let trust = Arc::new(trust);
         remove_dead_sockets(&options.runtime_dir);
@@ -191,6 +192,7 @@ impl Engine {
             events: options.events,
             warnings: embedded,
             policies,
+            groups,
             manual: options.manual,
         };
         // Watched before the socket answers: who hears `watching` may write at once.

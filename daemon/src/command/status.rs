@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use plugind_client::Status;
+use plugind_wire::choice::Hold;
 use plugind_wire::probe::{Level, Probe};
 use plugind_wire::status::{Outcome, Plugin, Use, Version, what_goes_on};
 
@@ -89,7 +90,9 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
     }
     for selected in &plugin.selected {
         if let (Some(hold), Some(newest)) = (selected.hold, selected.newest) {
-            let why = hold.sentence(&plugin.plugin, selected.version);
+            let sentence = || hold.sentence(&plugin.plugin, selected.version);
+            let why = selected.held.clone().filter(|_| hold == Hold::Group);
+            let why = why.unwrap_or_else(sentence);
             let _ = writeln!(page, "  v{newest} IS NOT CURRENT: {why}");
         }
     }
