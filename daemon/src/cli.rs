@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Retry(Retry),
     Who(Who),
     Wait(Wait),
+    History(History),
     /// End the daemon that serves this folder
     Stop,
 }
@@ -265,6 +266,25 @@ pub(crate) struct Wait {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show what became of every version, newest last, also before the last restart
+///
+/// `published`, `rejected` at a stage, `live` in the first program that swapped it in, `refused` by a program,
+/// `superseded` before any program had it: each once. At least the newest 6,000 are kept.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Only this plugin
+    pub(crate) plugin: Option<String>,
+    /// Only the newest N [default: 50, with --json all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) last: Option<u64>,
+    /// And then every later one, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Print JSON Lines
     #[arg(long)]
     pub(crate) json: bool,
 }

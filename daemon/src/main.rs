@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Retry(retry) => command::retry::run(retry, &cli.place),
         Command::Who(who) => command::who::run(who, &cli.place),
         Command::Wait(wait) => command::wait::run(wait, &cli.place),
+        Command::History(history) => command::history::run(history, &cli.place),
         Command::Stop => command::stop::run(&cli.place),
     };
     match result {

@@ -18,6 +18,7 @@ use crate::catalogue::{Catalogue, ClientId};
 use crate::clients::{Session, Waiter};
 use crate::events::Listener;
 use crate::file_limit;
+use crate::history::History;
 use crate::lanes::Layout;
 use crate::opening::Opening;
 use crate::probe::Probed;
@@ -59,6 +60,8 @@ pub(crate) struct Loop {
     // Before the state, whose lock keeps other engines out of the store: a field's threads end before the next goes.
     pub(crate) workers: Workers,
     pub(crate) state: State,
+    /// What became of every version.
+    pub(crate) history: History,
     pub(crate) quarantine: Arc<Quarantine>,
     /// Whether it was told that older records had to go.
     pub(crate) quarantine_is_full: bool,
@@ -94,6 +97,8 @@ pub(crate) struct Loop {
     stopped: Receiver<&'static str>,
     found_first: Option<Layout>,
     warnings: Vec<String>,
+    /// What of the history cannot be read.
+    unreadable: Option<String>,
     next_scan: Instant,
 }
 
@@ -112,10 +117,12 @@ impl Loop {
         let mut watch = Watch::new(parts.poll);
         let (folder, store) = (&parts.hello.folder, parts.state.store());
         let found_first = watch.follow(folder, &store, &parts.trust.owners);
+        let (history, unreadable) = History::open(parts.state.dir(), parts.state.id());
         Self {
             hello: parts.hello,
             workers: parts.workers,
             state: parts.state,
+            history,
             quarantine: parts.quarantine,
             quarantine_is_full: false,
             watch,
@@ -139,6 +146,7 @@ impl Loop {
             stopped: parts.stopped,
             found_first: Some(found_first),
             warnings: parts.warnings,
+            unreadable,
             next_scan: Instant::now(),
         }
     }
@@ -153,6 +161,9 @@ impl Loop {
             let mut event = Event::new(Kind::Warning);
             event.reason = Some(warning);
             self.tell(event);
+        }
+        if let Some(unreadable) = self.unreadable.take() {
+            self.warn(&unreadable);
         }
         self.remember();
         if let Some(layout) = self.found_first.take() {
@@ -257,6 +268,7 @@ impl Loop {
             };
         self.forget_what_is_gone();
         self.retry_cut();
+        self.catch_up_history();
         self.compare(layout);
     }
 }

@@ -4,12 +4,13 @@ use std::fs;
 
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
+use plugind_wire::history;
 use plugind_wire::message::{Failure, Reply};
 use plugind_wire::probe::Probe;
 use plugind_wire::sentence;
 use plugind_wire::status::Outcome;
 
-use crate::catalogue::Progress;
+use crate::catalogue::{Progress, Version};
 use crate::clients::Waiter;
 use crate::diff::KeptNotes;
 use crate::engine::Loop;
@@ -80,6 +81,7 @@ impl Loop {
         });
         self.warn_of_libraries(&id);
         self.keep(&id);
+        self.record(&id, history::Outcome::Published);
         if !deferred {
             self.tell_published(&id);
         }
@@ -111,12 +113,14 @@ impl Loop {
                 .get(&old.plugin)
                 .is_some_and(|follow| follow.announced == Some(old.number))
         });
-        if old.number < id.number && offered {
-            self.catalogue.change(&old, |version| {
-                if version.shown.outcome == Outcome::Published {
-                    version.shown.outcome = Outcome::Superseded;
-                }
-            });
+        let is_waiting = |version: &Version| version.shown.outcome == Outcome::Published;
+        if old.number < id.number
+            && offered
+            && self.catalogue.version(&old).is_some_and(|v| is_waiting(v))
+        {
+            self.catalogue
+                .change(&old, |version| version.shown.outcome = Outcome::Superseded);
+            self.record(&old, history::Outcome::Superseded);
         }
     }
 
@@ -174,6 +178,7 @@ impl Loop {
             version.shown.differences.clone_from(differences);
         });
         self.keep(id);
+        self.record(id, history::Outcome::Rejected);
         if let Some(notes) = notes {
             self.keep_notes(id, notes);
         }

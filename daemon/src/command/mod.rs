@@ -3,6 +3,7 @@
 pub(crate) mod call;
 mod contract;
 pub(crate) mod diff;
+pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod retry;
