@@ -97,8 +97,6 @@ pub(crate) struct Loop {
     stopped: Receiver<&'static str>,
     found_first: Option<Layout>,
     warnings: Vec<String>,
-    /// What of the history cannot be read.
-    unreadable: Option<String>,
     next_scan: Instant,
 }
 
@@ -145,8 +143,7 @@ impl Loop {
             inputs: parts.inputs,
             stopped: parts.stopped,
             found_first: Some(found_first),
-            warnings: parts.warnings,
-            unreadable,
+            warnings: parts.warnings.into_iter().chain(unreadable).collect(),
             next_scan: Instant::now(),
         }
     }
@@ -161,9 +158,6 @@ impl Loop {
             let mut event = Event::new(Kind::Warning);
             event.reason = Some(warning);
             self.tell(event);
-        }
-        if let Some(unreadable) = self.unreadable.take() {
-            self.warn(&unreadable);
         }
         self.remember();
         if let Some(layout) = self.found_first.take() {

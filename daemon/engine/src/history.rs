@@ -47,6 +47,8 @@ pub(crate) struct History {
     complete_since: Option<Timestamp>,
     /// A line could not be written.
     incomplete: bool,
+    /// The newest line could not.
+    fails: bool,
 }
 
 /// What a file says, in short.
@@ -76,6 +78,7 @@ impl History {
             older: Known::default(),
             complete_since: None,
             incomplete: false,
+            fails: false,
         };
         let problem = history.load();
         (history, problem)
@@ -160,7 +163,8 @@ impl History {
             return Ok(false);
         }
         let written = self.write(entry);
-        self.incomplete |= written.is_err();
+        self.fails = written.is_err();
+        self.incomplete |= self.fails;
         written.map_err(|source| WriteError {
             path: self.path(),
             source,
@@ -198,6 +202,11 @@ impl History {
         [&self.newer, &self.older]
             .iter()
             .any(|known| known.versions.contains_key(plugin))
+    }
+
+    /// Whether the newest line could not be written.
+    pub(crate) fn fails(&self) -> bool {
+        self.fails
     }
 
     /// Whether a line could not be written since this was asked last.
@@ -372,3 +381,6 @@ fn each_line(file: impl Read, each: &mut dyn FnMut(Option<Entry>)) -> io::Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use plugind_wire::event::Stage;
+use plugind_wire::event::{Event, Kind, Stage};
 use plugind_wire::history::{Entry, Outcome};
 use plugind_wire::message::{Failure, Reply, ToClient};
 use plugind_wire::{VersionId, sentence};
@@ -72,12 +72,19 @@ impl Loop {
     }
 
     fn put_down(&mut self, entry: Entry) {
+        let failed = self.history.fails();
         match self.history.add(&entry) {
             Ok(true) => self.tell_followers(&entry),
             Ok(false) => {}
+            // Told already.
+            Err(_) if failed => {}
             Err(error) => {
-                let warning = format!("{}; free some space there", sentence(&error));
-                self.warn(&warning);
+                let mut event = Event::new(Kind::Warning);
+                event.reason = Some(format!(
+                    "{}; free some space there, and what becomes of versions is put down again",
+                    sentence(&error)
+                ));
+                self.tell(event);
             }
         }
     }
