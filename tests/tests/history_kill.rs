@@ -235,11 +235,13 @@ fn an_outcome_is_a_line_before_anybody_is_told() {
     daemon.wait_version(Kind::Live, "x", 1);
     is_there("\"outcome\":\"live\"");
     past.deliver(2);
-    call.wait_result(2);
-    is_there("\"version\":2");
     daemon.wait_version(Kind::Published, "x", 2);
-    past.deliver_with(3, "nowhere();");
-    daemon.wait_version(Kind::Refused, "x", 3);
+    is_there("\"version\":2");
+    past.deliver(3);
+    call.wait_result(3);
+    is_there("\"version\":3");
+    past.deliver_with(4, "nowhere();");
+    daemon.wait_version(Kind::Refused, "x", 4);
     is_there("\"outcome\":\"refused\"");
     fs::write(past.home.build().join("text"), "x").expect("a file");
     let torn = past.folder.join("libtorn.so");
