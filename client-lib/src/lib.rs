@@ -53,6 +53,7 @@ mod plugin;
 mod probe;
 mod progress;
 mod reader;
+mod recorded;
 mod report;
 mod request;
 mod require;
@@ -77,6 +78,7 @@ pub use plugind_loader::{
 };
 pub use plugind_wire::difference::Diff;
 pub use plugind_wire::event::Stage;
+pub use plugind_wire::history;
 #[cfg(feature = "embedded")]
 pub use plugind_wire::probe::Confinement;
 pub use plugind_wire::status::{Mode, Status};
@@ -84,6 +86,7 @@ pub use plugind_wire::who::Who;
 pub use plugind_wire::{Digest, VersionId, sentence};
 pub use probe::probe_entry;
 pub use reader::{Frame, Reader};
+pub use recorded::Recorded;
 pub use snapshot::SymbolTable;
 pub use view::{Stays, View};
 pub use wait::{Reached, Until, Wait};

@@ -18,6 +18,7 @@ use crate::link::{Arrived, Writer};
 use crate::plugin::Plugin;
 use crate::progress::Current;
 use crate::reader::Readers;
+use crate::recorded::Followers;
 use crate::request::{FollowNews, Pending, Request};
 use crate::require::AllImplementing;
 use crate::snapshot::{Snapshot, SymbolTable};
@@ -35,6 +36,7 @@ pub(crate) struct Loader {
     ready: Vec<Sender<Result<EngineHello, ClientError>>>,
     pub(crate) followed: Vec<Followed>,
     pending: HashMap<u64, Pending>,
+    pub(crate) recorded: Followers,
     next_request: u64,
     /// Versions opened by number or path: the same one is the same table.
     pub(crate) beside: HashMap<(String, VersionId), Arc<SymbolTable>>,
@@ -65,6 +67,7 @@ impl Loader {
             ready: Vec::new(),
             followed: Vec::new(),
             pending: HashMap::new(),
+            recorded: Followers::new(),
             next_request: 0,
             beside: HashMap::new(),
             implementing: AllImplementing::new(),
@@ -180,6 +183,7 @@ impl Loader {
             Request::Who(answer) => {
                 self.ask(Pending::Who(answer), |request| ToEngine::Who { request });
             }
+            Request::History(question) => self.ask_history(question),
             Request::Status(answer) => {
                 self.ask(Pending::Status(answer), |request| ToEngine::Status {
                     request,
@@ -202,7 +206,7 @@ impl Loader {
         }
     }
 
-    fn ask(&mut self, pending: Pending, message: impl FnOnce(u64) -> ToEngine) {
+    pub(crate) fn ask(&mut self, pending: Pending, message: impl FnOnce(u64) -> ToEngine) {
         let Some((_, writer)) = &self.engine else {
             pending.fail(ClientError::Disconnected);
             return;
@@ -237,6 +241,7 @@ impl Loader {
             Arrived::Message(message) => self.message(message),
             Arrived::Lost => {
                 self.engine = None;
+                self.recorded.clear();
                 for (_, pending) in self.pending.drain() {
                     pending.fail(ClientError::Disconnected);
                 }
@@ -306,6 +311,7 @@ impl Loader {
                     followed.lane = lane;
                 }
             }
+            ToClient::Recorded { request, entry } => self.recorded(request, *entry),
             ToClient::Implementing { contract, plugins } => self.implementing(&contract, plugins),
             ToClient::Announce { versions } => {
                 let versions = self.hold_back(versions);
@@ -352,18 +358,13 @@ impl Loader {
             (Pending::Passed(answer), Reply::Version { announcement }) => {
                 let _ = answer.send(Ok(announcement.version));
             }
-            (Pending::Status(answer), Reply::Status { status }) => {
-                let _ = answer.send(Ok(status));
+            (Pending::Status(answer), Reply::Status { status }) => drop(answer.send(Ok(status))),
+            (Pending::Diff(answer), Reply::Diff { diff }) => drop(answer.send(Ok(diff))),
+            (Pending::Who(answer), Reply::Who { who }) => drop(answer.send(Ok(who))),
+            (Pending::History(answer), Reply::History { entries }) => {
+                drop(answer.send(Ok(entries)))
             }
-            (Pending::Diff(answer), Reply::Diff { diff }) => {
-                let _ = answer.send(Ok(diff));
-            }
-            (Pending::Who(answer), Reply::Who { who }) => {
-                let _ = answer.send(Ok(who));
-            }
-            (Pending::Done(answer), Reply::Done) => {
-                let _ = answer.send(Ok(()));
-            }
+            (Pending::Done(answer), Reply::Done) => drop(answer.send(Ok(()))),
             (pending, Reply::Failed { failure, reason }) => pending.fail(match failure {
                 Failure::Unknown => ClientError::Unknown(reason),
                 Failure::Rejected => ClientError::Rejected(reason),

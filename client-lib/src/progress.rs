@@ -67,7 +67,7 @@ impl Current {
         if !self.live {
             self.live = true;
             self.kept = None;
-            news.push(Acknowledged::Live);
+            news.push(self.swapped_in());
         }
         let entered = Entered {
             entered: seen.entered,
@@ -85,6 +85,13 @@ impl Current {
         news
     }
 
+    fn swapped_in(&self) -> Acknowledged {
+        let opened = self.table.opened();
+        Acknowledged::Live {
+            opened_us: opened.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        }
+    }
+
     /// Everything that was told, for an engine that has just come.
     pub(crate) fn all(&self) -> Vec<Acknowledged> {
         if !self.live {
@@ -93,7 +100,7 @@ impl Current {
                 .map(|reason| Acknowledged::Refused { reason })
                 .collect();
         }
-        let mut all = vec![Acknowledged::Live];
+        let mut all = vec![self.swapped_in()];
         if self.told_entered.entered > 0 {
             all.push(Acknowledged::Executing {
                 readers: self.told_entered,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use plugind_wire::choice::Choose;
 use plugind_wire::difference::Diff;
+use plugind_wire::history::Entry;
 use plugind_wire::message::EngineHello;
 use plugind_wire::status::Status;
 use plugind_wire::who::Who;
@@ -13,6 +14,7 @@ use plugind_wire::{Digest, VersionId};
 
 use crate::error::ClientError;
 use crate::plugin::Plugin;
+use crate::recorded::Question;
 use crate::require::Requirement;
 use crate::snapshot::{Refused, SymbolTable};
 
@@ -49,6 +51,8 @@ pub(crate) enum Request {
     Scan(String, Sender<Result<(), ClientError>>),
     /// What all clients execute.
     Who(Sender<Result<Who, ClientError>>),
+    /// What became of versions.
+    History(Question),
     /// The engine's status.
     Status(Sender<Result<Box<Status>, ClientError>>),
     /// End the engine.
@@ -94,6 +98,7 @@ pub(crate) enum Pending {
     Status(Sender<Result<Box<Status>, ClientError>>),
     Diff(Sender<Result<Box<Diff>, ClientError>>),
     Who(Sender<Result<Who, ClientError>>),
+    History(Sender<Result<Vec<Entry>, ClientError>>),
     Done(Sender<Result<(), ClientError>>),
 }
 
@@ -106,6 +111,7 @@ impl Pending {
             Self::Status(answer) => drop(answer.send(Err(error))),
             Self::Diff(answer) => drop(answer.send(Err(error))),
             Self::Who(answer) => drop(answer.send(Err(error))),
+            Self::History(answer) => drop(answer.send(Err(error))),
             Self::Done(answer) => drop(answer.send(Err(error))),
         }
     }

@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Pause,
     /// Let the newest builds take over again, after a pause
     Resume,
+    History(History),
     /// End the daemon that serves this folder
     Stop,
 }
@@ -322,6 +323,25 @@ pub(crate) struct Promote {
     /// The version [default: the newest]
     #[arg(value_name = "N", value_parser = number)]
     pub(crate) version: Option<u64>,
+}
+
+/// Show what became of every version, newest last, also before the last restart
+///
+/// `published`, `rejected` at a stage, `live` in the first program that swapped it in, `refused` by a program,
+/// `superseded` before any program had it: each once. At least the newest 6,000 are kept.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Only this plugin
+    pub(crate) plugin: Option<String>,
+    /// Only the newest N [default: 50, with --json all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) last: Option<u64>,
+    /// And then every later one, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A version's number, also as it is printed.

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Promote(promote) => command::choose::promote(promote, &cli.place),
         Command::Pause => command::choose::pause(&cli.place),
         Command::Resume => command::choose::resume(&cli.place),
+        Command::History(history) => command::history::run(history, &cli.place),
         Command::Stop => command::stop::run(&cli.place),
     };
     match result {

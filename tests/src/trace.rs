@@ -1,8 +1,8 @@
-//! The system calls of a client, as `strace` writes them down.
+//! The system calls of a program, as `strace` writes them down or hinders them.
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{Home, until};
@@ -25,6 +25,19 @@ impl Trace {
             .arg(command.get_program());
         traced.args(command.get_args().map(OsString::from));
         (Self { file }, traced)
+    }
+
+    /// Turns `command` into one some of whose system calls fail, wait, or are the program's last, as `inject` says it
+    /// to `strace -e`; only those on the file at `on`, if it is given. The command keeps its process id.
+    pub fn hinder(home: &Home, command: &Command, inject: &str, on: Option<&Path>) -> Command {
+        let mut hindered = home.command("strace");
+        hindered.args(["-D", "-f", "-q", "-e", inject, "-o", "/dev/null"]);
+        if let Some(path) = on {
+            hindered.arg("-P").arg(path);
+        }
+        hindered.arg(command.get_program());
+        hindered.args(command.get_args().map(OsString::from));
+        hindered
     }
 
     /// Every line, once process `pid`, which has ended, has ended in the trace too.

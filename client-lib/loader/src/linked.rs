@@ -51,6 +51,7 @@ pub fn linked(registry: &'static Registry) -> Result<Vec<&'static Image>, Regist
             // Program and plugins share one copy of what they log with.
             attach: None,
             logs: OnceLock::new(),
+            opened: None,
         }))
     });
     Ok(images.collect())

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use plugind_abi::log::Attach;
@@ -25,12 +26,20 @@ pub struct Image {
     /// Takes in a sink for the plugin's log records.
     pub(crate) attach: Option<Attach>,
     pub(crate) logs: OnceLock<()>,
+    /// None for a plugin that is linked into the program.
+    pub(crate) opened: Option<Duration>,
 }
 
 impl Image {
     /// The file that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How long the system's loader took to open it in this process: mapping, relocation, and its constructors. None
+    /// for a plugin that is linked into the program.
+    pub fn opened(&self) -> Option<Duration> {
+        self.opened
     }
 
     /// What its notes declare; nothing for a raw plugin and for one that is linked in. The file is read again: few ask,
@@ -168,10 +177,12 @@ pub fn open(
     // user; DESIGN: a plugin runs with the program's rights).
     let open = || unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
     let sentence = || format!("plugind: {} crashed: opening it was ended", path.display());
+    let began = Instant::now();
     let library = fatal::during(sentence, open).map_err(|source| OpenError::Load {
         path: path.to_owned(),
         source,
     })?;
+    let took = began.elapsed();
     // Leaked before anything can fail, because dropping a library closes it under whatever its constructors started.
     let image = Box::leak(Box::new(Image {
         path: path.to_owned(),
@@ -180,6 +191,7 @@ pub fn open(
         exports: OnceLock::new(),
         attach: None,
         logs: OnceLock::new(),
+        opened: Some(took),
     }));
     if let Some(library) = &image.library {
         let collected = collect(library).map_err(|source| OpenError::Register {

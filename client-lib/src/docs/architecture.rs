@@ -68,6 +68,11 @@
 //! A number is given when a copy is staged, and is on disk before it is used: a line at the end of a file, which a
 //! restart takes into `state.json`. What became of a version is a record beside its directory in the store.
 //!
+//! The history is a second account of the same, which outlives the records: a line for each outcome at the end of a file
+//! of its own, written before anybody is told. A kill between a record and its line leaves a record without one, which
+//! the next start adds; what the file says already it does not say twice. Of two files the older goes when the newer is
+//! full.
+//!
 //! An artifact is `unchanged` when its content is that of the newest version, not rejected, that came from the same
 //! path. Any other content is a new version, also one that was seen before: it must start with statics of its own.
 //!

@@ -1,8 +1,8 @@
 //! What plugind's engine and its clients say to each other, and where they meet.
 //!
 //! One JSON object per line over a Unix stream socket. The first line of each side is a hello that starts with the
-//! protocol's version; unknown fields are ignored, so that a side may learn new ones. The types of [`event`] and
-//! [`status`] are also what `plugind --json` prints: one set of words for sockets, scripts and the library.
+//! protocol's version; unknown fields are ignored, so that a side may learn new ones. The types of [`event`],
+//! [`history`] and [`status`] are also what `plugind --json` prints: one set of words for sockets, scripts and the library.
 #![forbid(unsafe_code)]
 
 mod bytes;
@@ -11,6 +11,7 @@ pub mod contract;
 pub mod difference;
 pub mod event;
 pub mod framing;
+pub mod history;
 pub mod manifest;
 pub mod message;
 pub mod place;

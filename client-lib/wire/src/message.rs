@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::choice::Choose;
 use crate::difference::Diff;
 use crate::event::{Event, Readers, Stage};
+use crate::history::Entry;
 use crate::status::{Mode, Status};
 use crate::who::{Report, Who};
 use crate::{Bytes, Digest, VersionId};
@@ -152,6 +153,20 @@ pub enum ToEngine {
         /// Comes back in the reply.
         request: u64,
     },
+    /// Asks what became of every version; the answer is a [`Reply::History`].
+    History {
+        /// Comes back in the reply.
+        request: u64,
+        /// Only of this plugin.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        plugin: Option<String>,
+        /// Only the newest so many.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        last: Option<u64>,
+        /// And each later one, as [`ToClient::Recorded`].
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        follow: bool,
+    },
     /// Has the engine look at every file that may be a build of a plugin. The answer, a [`Reply::Done`], comes when it
     /// has decided what becomes of what it found.
     Scan {
@@ -206,7 +221,12 @@ pub struct Running {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Acknowledged {
     /// Swapped in.
-    Live,
+    Live {
+        /// How long the system's loader took to open it, its constructors included, in microseconds. Absent for a
+        /// version that no loader opened.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        opened_us: Option<u64>,
+    },
     /// So many of the client's readers have entered a frame or request on it.
     Executing {
         /// How many of how many.
@@ -290,6 +310,13 @@ pub enum ToClient {
         /// What happened.
         event: Box<Event>,
     },
+    /// An outcome that is not in the [`Reply::History`] of the same request, which may come after it.
+    Recorded {
+        /// Of the request.
+        request: u64,
+        /// Which.
+        entry: Box<Entry>,
+    },
     /// The engine ends.
     Goodbye {
         /// Why.
@@ -348,6 +375,11 @@ pub enum Reply {
     Diff {
         /// All of it.
         diff: Box<Diff>,
+    },
+    /// What became of versions.
+    History {
+        /// Oldest first.
+        entries: Vec<Entry>,
     },
     /// What all clients execute.
     Who {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plugind_wire::event::{ClientName, Kind, Readers};
+use plugind_wire::history;
 use plugind_wire::message::{
     Acknowledged, Announcement, ClientHello, Failure, Reply, Running, ToClient, ToEngine,
 };
@@ -15,6 +16,7 @@ use crate::engine::Loop;
 use crate::events::of_version;
 use crate::expectation::Requirement;
 use crate::lanes;
+use crate::outcome::HistoryFollower;
 use crate::require::requirements;
 use crate::server::{Input, Outbox};
 
@@ -29,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) contracts: BTreeMap<String, FollowedContract>,
     /// True once it asked for events.
     pub(crate) subscribed: bool,
+    /// Its requests to be told of every outcome.
+    pub(crate) history: Vec<HistoryFollower>,
     /// It was asked what it executes, and has not answered.
     pub(crate) asked: bool,
 }
@@ -68,6 +72,7 @@ impl Loop {
             Input::Said(id, message) => self.said(id, message),
             // Who asked may be gone.
             Input::Find(plugin, of, answer) => drop(answer.send(self.known(&plugin, of))),
+            Input::History(question, answer) => drop(answer.send(self.history_for(question))),
             Input::Gone(id) => self.gone(id),
         }
     }
@@ -95,6 +100,7 @@ impl Loop {
                 follows: BTreeMap::new(),
                 contracts: BTreeMap::new(),
                 subscribed: false,
+                history: Vec::new(),
                 asked: false,
             },
         );
@@ -168,7 +174,7 @@ impl Loop {
             ToEngine::Who { request } => self.who(waiter(request)),
             ToEngine::Report { report } => self.reported(id, &report),
             // Answered by the connection's own thread.
-            ToEngine::Status { .. } | ToEngine::Diff { .. } => {}
+            ToEngine::Status { .. } | ToEngine::Diff { .. } | ToEngine::History { .. } => {}
             ToEngine::Subscribe => {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.subscribed = true;
@@ -330,18 +336,19 @@ impl Loop {
             return;
         };
         let kind = match &what {
-            Acknowledged::Live => Kind::Live,
+            Acknowledged::Live { .. } => Kind::Live,
             Acknowledged::Executing { .. } => Kind::Executing,
             Acknowledged::Drained => Kind::Drained,
             Acknowledged::Refused { .. } => Kind::Refused,
         };
         let mut event = of_version(kind, version);
-        event.client = Some(record.name.clone());
+        let name = record.name.clone();
+        event.client = Some(name.clone());
         let mut news = true;
-        let mut first_live = false;
+        let mut first_live = None;
         match what {
-            Acknowledged::Live => {
-                first_live = version.shown.outcome != Outcome::Live;
+            Acknowledged::Live { opened_us } => {
+                first_live = (version.shown.outcome != Outcome::Live).then_some(opened_us);
                 self.catalogue.change_use(client, &id.plugin, |used| {
                     used.live = Some(id.number);
                     used.digest = Some(digest);
@@ -365,10 +372,10 @@ impl Loop {
             }),
             Acknowledged::Refused { reason } => {
                 event.reason = Some(reason.clone());
-                let by = format!(
-                    "refused by {} (pid {}): {reason}",
-                    record.name.program, record.name.pid
-                );
+                let by = format!("refused by {} (pid {}): {reason}", name.program, name.pid);
+                self.record_with(id, history::Outcome::Refused, |entry| {
+                    (entry.client, entry.reason) = (Some(name), Some(reason.clone()));
+                });
                 self.catalogue.change(id, |version| {
                     if version.shown.outcome != Outcome::Live {
                         version.shown.reason = Some(by);
@@ -382,7 +389,10 @@ impl Loop {
                 });
             }
         }
-        if first_live {
+        if let Some(opened_us) = first_live {
+            self.record_with(id, history::Outcome::Live, |entry| {
+                (entry.client, entry.opened_us) = (event.client.clone(), opened_us);
+            });
             self.catalogue.change(id, |version| {
                 version.shown.outcome = Outcome::Live;
                 version.shown.reason = None;

@@ -20,6 +20,7 @@ use crate::clients::{Session, Waiter};
 use crate::events::Listener;
 use crate::file_limit;
 use crate::group::Group;
+use crate::history::History;
 use crate::lanes::Layout;
 use crate::opening::Opening;
 use crate::probe::Probed;
@@ -65,6 +66,8 @@ pub(crate) struct Loop {
     // Before the state, whose lock keeps other engines out of the store: a field's threads end before the next goes.
     pub(crate) workers: Workers,
     pub(crate) state: State,
+    /// What became of every version.
+    pub(crate) history: History,
     pub(crate) quarantine: Arc<Quarantine>,
     /// Whether it was told that older records had to go.
     pub(crate) quarantine_is_full: bool,
@@ -121,10 +124,12 @@ impl Loop {
         let mut watch = Watch::new(parts.poll);
         let (folder, store) = (&parts.hello.folder, parts.state.store());
         let found_first = watch.follow(folder, &store, &parts.trust.owners);
+        let (history, unreadable) = History::open(parts.state.dir(), parts.state.id());
         Self {
             hello: parts.hello,
             workers: parts.workers,
             state: parts.state,
+            history,
             quarantine: parts.quarantine,
             quarantine_is_full: false,
             watch,
@@ -152,7 +157,7 @@ impl Loop {
             inputs: parts.inputs,
             stopped: parts.stopped,
             found_first: Some(found_first),
-            warnings: parts.warnings,
+            warnings: parts.warnings.into_iter().chain(unreadable).collect(),
             manual: parts.manual,
             next_scan: Instant::now(),
         }
@@ -274,6 +279,7 @@ impl Loop {
             };
         self.forget_what_is_gone();
         self.retry_cut();
+        self.catch_up_history();
         self.compare(layout);
     }
 }

@@ -4,12 +4,13 @@ use std::fs;
 
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
+use plugind_wire::history;
 use plugind_wire::message::{Failure, Reply};
 use plugind_wire::probe::Probe;
 use plugind_wire::sentence;
 use plugind_wire::status::Outcome;
 
-use crate::catalogue::Progress;
+use crate::catalogue::{Progress, Version};
 use crate::clients::Waiter;
 use crate::diff::KeptNotes;
 use crate::engine::Loop;
@@ -86,6 +87,7 @@ impl Loop {
         self.supersede(before, &id);
         self.warn_of_libraries(&id);
         self.keep(&id);
+        self.record(&id, history::Outcome::Published);
         if !deferred {
             self.tell_published(&id);
         }
@@ -115,11 +117,12 @@ impl Loop {
         let selected = plugin.and_then(|plugin| plugin.selected(lane?));
         let takes_over = selected.is_some_and(|selected| selected.id() == *by);
         if let Some(old) = old.filter(|_| takes_over) {
-            self.catalogue.change(&old, |version| {
-                if version.shown.outcome == Outcome::Published {
-                    version.shown.outcome = Outcome::Superseded;
-                }
-            });
+            let waits = |version: &Version| version.shown.outcome == Outcome::Published;
+            if self.catalogue.version(&old).is_some_and(|v| waits(v)) {
+                self.catalogue
+                    .change(&old, |version| version.shown.outcome = Outcome::Superseded);
+                self.record(&old, history::Outcome::Superseded);
+            }
         }
     }
 
@@ -177,6 +180,7 @@ impl Loop {
             version.shown.differences.clone_from(differences);
         });
         self.keep(id);
+        self.record(id, history::Outcome::Rejected);
         if let Some(notes) = notes {
             self.keep_notes(id, notes);
         }

@@ -21,6 +21,8 @@ use plugind_wire::{PROTOCOL, framing, place};
 
 use crate::catalogue::{Catalogue, ClientId};
 use crate::diff::{self, Known};
+use crate::history::Held;
+use crate::outcome::{self, NoHistory, Question};
 use crate::rights::{self, Users};
 
 /// Messages that wait for one client.
@@ -40,6 +42,8 @@ pub(crate) enum Input {
     Said(ClientId, ToEngine),
     /// Somebody asks for two versions of a plugin, to compare them.
     Find(String, [u64; 2], Sender<Result<[Known; 2], String>>),
+    /// Somebody asks what became of versions.
+    History(Question, Sender<Result<Held, NoHistory>>),
     /// A client is gone.
     Gone(ClientId),
 }
@@ -313,6 +317,28 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
                 let Some(reply) = compare(plugin, [expected, found], shared) else {
                     return;
                 };
+                if queue.send(ToClient::Reply { request, reply }).is_err() {
+                    return;
+                }
+            }
+            Ok(Some(ToEngine::History {
+                request,
+                plugin,
+                last,
+                follow,
+            })) => {
+                let question = Question {
+                    client: id,
+                    request,
+                    plugin: plugin.clone(),
+                    follow,
+                };
+                let (tell, held) = bounded(1);
+                let asked = shared.inputs.send(Input::History(question, tell));
+                let Some(held) = asked.ok().and_then(|()| held.recv().ok()) else {
+                    return;
+                };
+                let reply = outcome::answer(held, plugin.as_deref(), last);
                 if queue.send(ToClient::Reply { request, reply }).is_err() {
                     return;
                 }

@@ -12,6 +12,7 @@
 //! <state>/store/<id>/<plugin>/<n>-<digest>.notes  the notes of a rejected version, whose image goes
 //! <state>/store/<id>/needed/<digest>/             copies of needed libraries
 //! <state>/quarantine/                             what broke in the probe: see the module of that name
+//! <state>/history*.jsonl                          what became of every version: see the module of that name
 //! ```
 //!
 //! The id is part of every path: the loader knows libraries by name, so a name that was given once must never stand for
@@ -157,6 +158,11 @@ impl State {
     /// The directory's random id.
     pub(crate) fn id(&self) -> &str {
         &self.numbers.id
+    }
+
+    /// The directory itself.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Where images are kept.
@@ -334,7 +340,7 @@ fn remove_leftovers(store: &Path) -> io::Result<()> {
 }
 
 /// Adds a line whole or, on a full disk, not at all.
-fn append(file: &mut File, line: &str) -> io::Result<()> {
+pub(crate) fn append(file: &mut File, line: &str) -> io::Result<()> {
     let before = file.metadata()?.len();
     let written = file.write_all(line.as_bytes());
     if written.is_err() {

@@ -249,6 +249,7 @@ impl Loop {
         if before == Some(listed) {
             return;
         }
+        self.record_file(path, lane, stage, reason);
         let mut event = of_file(Kind::Rejected, path, Some(lane), Some((stage, reason)));
         event.plugin = self
             .catalogue

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use plugind_wire::VersionId;
 use plugind_wire::event::{Kind, Stage, Timings};
+use plugind_wire::history;
 use plugind_wire::message::Failure;
 use plugind_wire::probe::Probe;
 use plugind_wire::status::{self, Mode, Outcome};
@@ -29,7 +30,9 @@ const PROC_MACRO: &str = "__rustc_proc_macro_decls_";
 impl Loop {
     /// Puts the versions of earlier runs back on the list.
     pub(crate) fn remember(&mut self) {
-        for mut version in self.state.records::<Version>() {
+        let records = self.state.records::<Version>();
+        self.complete_history(&records);
+        for mut version in records {
             if version.progress == Progress::OnItsWay {
                 continue;
             }
@@ -307,6 +310,7 @@ impl Loop {
         self.warn_of_libraries(&id);
         self.keep(&id);
         self.hold();
+        self.record(&id, history::Outcome::Published);
         self.tell_published(&id);
         if self.is_wanted(&id) {
             self.want(&id);

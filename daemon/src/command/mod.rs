@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod choose;
 mod contract;
 pub(crate) mod diff;
+pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod probe;
 pub(crate) mod retry;
