@@ -7,6 +7,8 @@
 #[cfg(not(feature = "static"))]
 mod build;
 mod headless;
+#[cfg(all(feature = "window", not(feature = "static")))]
+mod keys;
 #[cfg(feature = "static")]
 mod linked;
 mod play;

@@ -21,6 +21,9 @@ impl Engine for Broken {
     }
 }
 
+/// The plugin that is the game.
+pub(crate) const GAME: &str = "breakout";
+
 /// A running game.
 pub(crate) struct Play {
     client: Client,
@@ -40,7 +43,7 @@ impl Play {
     pub(crate) fn start(build: Build) -> Result<Self> {
         let client = build.client()?;
         let game = client
-            .start::<dyn Game>("breakout")
+            .start::<dyn Game>(GAME)
             .context("the game cannot start")?;
         let effects = client.follow::<dyn Effect>()?;
         Ok(Self {
@@ -53,6 +56,12 @@ impl Play {
             took: None,
             fault: None,
         })
+    }
+
+    /// What follows the plugins.
+    #[cfg(all(feature = "window", not(feature = "static")))]
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// One frame: the newest version, then the rules, then the picture.
@@ -71,6 +80,14 @@ impl Play {
 
     fn look_at_game(&mut self, outcome: Outcome) {
         match &outcome {
+            Outcome::Swapped { from, to } if to.number < from.number => {
+                self.took = None;
+                self.fault = None;
+                eprintln!(
+                    "demo-game: {to} plays again instead of v{} at frame {}",
+                    from.number, self.frame
+                );
+            }
             Outcome::Swapped { from, to } => {
                 self.took = self.build.since_finished();
                 self.fault = None;

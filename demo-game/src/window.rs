@@ -1,4 +1,4 @@
-//! A window, the arrow keys, a title that says which version plays, and over the picture why the last build failed.
+//! A window, the arrow keys and those of `keys`, a title that says which version plays, and over the picture why the last build failed.
 
 use anyhow::Result;
 use demo_api::{Frame, HEIGHT, Input, WIDTH};
@@ -20,9 +20,13 @@ pub(crate) fn open() -> Result<Window, minifb::Error> {
 
 /// Plays until the window is closed, Escape is pressed, or so many frames were played.
 pub(crate) fn run(mut window: Window, mut play: Play, frames: Option<u64>) -> Result<()> {
+    #[cfg(not(feature = "static"))]
+    let mut keys = crate::keys::Keys::new(play.client(), crate::play::GAME);
     let mut title = String::new();
     let mut shown = Vec::new();
     while window.is_open() && !window.is_key_down(Key::Escape) {
+        #[cfg(not(feature = "static"))]
+        keys.look(&window);
         play.step(&Input {
             left: window.is_key_down(Key::Left),
             right: window.is_key_down(Key::Right),
