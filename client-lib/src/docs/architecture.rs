@@ -76,6 +76,19 @@
 //! An artifact is `unchanged` when its content is that of the newest version, not rejected, that came from the same
 //! path. Any other content is a new version, also one that was seen before: it must start with statics of its own.
 //!
+//! # Which version is current
+//!
+//! A version that may be opened is *wanted* in its lane if somebody chose it, and what ends that has not come; else if the
+//! plugin's policy prefers it. A choice is written down before it is answered. Of a plugin that stands in no group the
+//! wanted version is *selected* at once: it is what clients are told of.
+//!
+//! The members of a group are selected together, when none of them is on its way and none was rejected last, and either all
+//! have changed, or nothing has moved for 25 ms and cargo holds no lock in the lane, or ten seconds have passed. What is
+//! selected of a group is written down as well, because after a restart nothing else would tell it from what is wanted.
+//! Clients are told of a group's versions in one message that names the members, and use all or none; a member that a client
+//! could not use for the sake of another is announced to it again together with that one's next version. A version that
+//! somebody chose by a command does not wait for the others.
+//!
 //! # Libraries beside a plugin
 //!
 //! A library that an image needs through `$ORIGIN` is copied as well, once per content, and the image's directory holds
