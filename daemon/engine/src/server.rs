@@ -51,14 +51,14 @@ pub(crate) enum Input {
 /// The way to one client.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    queue: Sender<ToClient>,
+    queue: Sender<Option<ToClient>>,
     stream: Arc<UnixStream>,
 }
 
 impl Outbox {
     /// Puts a message into the queue. A full queue ends the connection.
     pub(crate) fn send(&self, message: ToClient) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(message) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Some(message)) {
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
@@ -271,7 +271,8 @@ fn converse(id: ClientId, stream: &Arc<UnixStream>, shared: &Shared) {
         listen(id, from, &queue, shared);
         let _ = shared.inputs.send(Input::Gone(id));
     }
-    drop(queue);
+    // The other end of its queue may lie in a message that an engine which ended never took in.
+    let _ = queue.send(None);
     let _ = writer.join();
     let _ = stream.shutdown(Shutdown::Both);
 }
@@ -292,7 +293,12 @@ fn greet(from: &mut impl io::BufRead, stream: &UnixStream, shared: &Shared) -> O
     Some(hello)
 }
 
-fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, shared: &Shared) {
+fn listen(
+    id: ClientId,
+    mut from: impl io::BufRead,
+    queue: &Sender<Option<ToClient>>,
+    shared: &Shared,
+) {
     loop {
         match framing::read::<ToEngine>(&mut from) {
             Ok(Some(ToEngine::Status { request })) => {
@@ -304,7 +310,7 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
                         status: Box::new(status),
                     },
                 };
-                if queue.send(message).is_err() {
+                if queue.send(Some(message)).is_err() {
                     return;
                 }
             }
@@ -317,7 +323,10 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
                 let Some(reply) = compare(plugin, [expected, found], shared) else {
                     return;
                 };
-                if queue.send(ToClient::Reply { request, reply }).is_err() {
+                if queue
+                    .send(Some(ToClient::Reply { request, reply }))
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -339,7 +348,10 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
                     return;
                 };
                 let reply = outcome::answer(held, plugin.as_deref(), last);
-                if queue.send(ToClient::Reply { request, reply }).is_err() {
+                if queue
+                    .send(Some(ToClient::Reply { request, reply }))
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -373,8 +385,9 @@ fn compare(plugin: String, numbers: [u64; 2], shared: &Shared) -> Option<Reply> 
     })
 }
 
-fn write_all(stream: &UnixStream, messages: Receiver<ToClient>) {
-    for message in messages {
+/// Writes what comes, up to the end that nothing comes after.
+fn write_all(stream: &UnixStream, messages: Receiver<Option<ToClient>>) {
+    for message in messages.into_iter().map_while(|message| message) {
         if framing::write(stream, &message).is_err() {
             let _ = stream.shutdown(Shutdown::Both);
             return;
