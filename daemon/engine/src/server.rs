@@ -339,15 +339,12 @@ fn listen(
                 let question = Question {
                     client: id,
                     request,
-                    plugin: plugin.clone(),
+                    plugin,
                     follow,
                 };
-                let (tell, held) = bounded(1);
-                let asked = shared.inputs.send(Input::History(question, tell));
-                let Some(held) = asked.ok().and_then(|()| held.recv().ok()) else {
+                let Some(reply) = outcome::ask(question, last, &shared.inputs) else {
                     return;
                 };
-                let reply = outcome::answer(held, plugin.as_deref(), last);
                 if queue
                     .send(Some(ToClient::Reply { request, reply }))
                     .is_err()
