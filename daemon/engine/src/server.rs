@@ -31,6 +31,8 @@ const OUTBOX: usize = 1024;
 const HELLO: Duration = Duration::from_secs(10);
 /// A client that does not read has so long to take the last messages.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How often it is seen whether the last connections have ended.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Enough for a message; a thousand connections cost address space, not memory.
 const STACK: usize = 256 << 10;
 
@@ -51,14 +53,14 @@ pub(crate) enum Input {
 /// The way to one client.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    queue: Sender<Option<ToClient>>,
+    queue: Sender<ToClient>,
     stream: Arc<UnixStream>,
 }
 
 impl Outbox {
     /// Puts a message into the queue. A full queue ends the connection.
     pub(crate) fn send(&self, message: ToClient) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Some(message)) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(message) {
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
@@ -87,6 +89,8 @@ pub(crate) struct Server {
     listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
     connections: Arc<Connections>,
+    /// What the engine's thread did not take in before it ended.
+    left: Option<Receiver<Input>>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -113,6 +117,7 @@ impl Server {
             listener: Arc::clone(&listener),
             stopping: Arc::new(AtomicBool::new(false)),
             connections: Arc::default(),
+            left: None,
             accepting: None,
         };
         let (shared, stopping, connections) = (
@@ -129,11 +134,26 @@ impl Server {
         Ok(server)
     }
 
+    /// Ends, as dropping does, after the engine's thread, which did not take in what is `left`.
+    pub(crate) fn end(mut self, left: Option<Receiver<Input>>) {
+        self.left = left;
+    }
+
     /// A connection from inside this process.
     pub(crate) fn connect(&self) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
         self.connections.serve(ours, &self.shared)?;
         Ok(theirs)
+    }
+}
+
+impl Server {
+    /// Whether all these connections have ended. Some wait for an answer to what nobody takes in any more; it is thrown
+    /// away, and they know.
+    fn have_ended(&self, open: &[(Arc<UnixStream>, JoinHandle<()>)]) -> bool {
+        let left = self.left.iter();
+        left.for_each(|left| left.try_iter().for_each(drop));
+        open.iter().all(|(_, thread)| thread.is_finished())
     }
 }
 
@@ -152,11 +172,16 @@ impl Drop for Server {
             let _ = stream.shutdown(Shutdown::Read);
         }
         let patience = Instant::now() + GOODBYE;
-        while open.iter().any(|(_, thread)| !thread.is_finished()) && Instant::now() < patience {
-            thread::sleep(Duration::from_millis(2));
+        while !self.have_ended(&open) && Instant::now() < patience {
+            thread::sleep(PAUSE);
         }
-        for (stream, thread) in open {
+        for (stream, _) in &open {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+        while !self.have_ended(&open) {
+            thread::sleep(PAUSE);
+        }
+        for (_, thread) in open {
             let _ = thread.join();
         }
         let _ = remove_socket(&self.shared.socket);
@@ -271,8 +296,7 @@ fn converse(id: ClientId, stream: &Arc<UnixStream>, shared: &Shared) {
         listen(id, from, &queue, shared);
         let _ = shared.inputs.send(Input::Gone(id));
     }
-    // The other end of its queue may lie in a message that an engine which ended never took in.
-    let _ = queue.send(None);
+    drop(queue);
     let _ = writer.join();
     let _ = stream.shutdown(Shutdown::Both);
 }
@@ -293,12 +317,7 @@ fn greet(from: &mut impl io::BufRead, stream: &UnixStream, shared: &Shared) -> O
     Some(hello)
 }
 
-fn listen(
-    id: ClientId,
-    mut from: impl io::BufRead,
-    queue: &Sender<Option<ToClient>>,
-    shared: &Shared,
-) {
+fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, shared: &Shared) {
     loop {
         match framing::read::<ToEngine>(&mut from) {
             Ok(Some(ToEngine::Status { request })) => {
@@ -310,7 +329,7 @@ fn listen(
                         status: Box::new(status),
                     },
                 };
-                if queue.send(Some(message)).is_err() {
+                if queue.send(message).is_err() {
                     return;
                 }
             }
@@ -323,10 +342,7 @@ fn listen(
                 let Some(reply) = compare(plugin, [expected, found], shared) else {
                     return;
                 };
-                if queue
-                    .send(Some(ToClient::Reply { request, reply }))
-                    .is_err()
-                {
+                if queue.send(ToClient::Reply { request, reply }).is_err() {
                     return;
                 }
             }
@@ -345,10 +361,7 @@ fn listen(
                 let Some(reply) = outcome::ask(question, last, &shared.inputs) else {
                     return;
                 };
-                if queue
-                    .send(Some(ToClient::Reply { request, reply }))
-                    .is_err()
-                {
+                if queue.send(ToClient::Reply { request, reply }).is_err() {
                     return;
                 }
             }
@@ -382,9 +395,8 @@ fn compare(plugin: String, numbers: [u64; 2], shared: &Shared) -> Option<Reply> 
     })
 }
 
-/// Writes what comes, up to the end that nothing comes after.
-fn write_all(stream: &UnixStream, messages: Receiver<Option<ToClient>>) {
-    for message in messages.into_iter().map_while(|message| message) {
+fn write_all(stream: &UnixStream, messages: Receiver<ToClient>) {
+    for message in messages {
         if framing::write(stream, &message).is_err() {
             let _ = stream.shutdown(Shutdown::Both);
             return;
