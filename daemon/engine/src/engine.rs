@@ -163,8 +163,8 @@ impl Loop {
         }
     }
 
-    /// Runs until somebody says stop.
-    pub(crate) fn run(mut self) {
+    /// Runs until somebody says stop; what clients say after that is left in what it returns.
+    pub(crate) fn run(mut self) -> Receiver<Input> {
         file_limit::is_an_error_here();
         let mut watching = Event::new(Kind::Watching);
         watching.folder = Some(self.hello.folder.display().to_string());
@@ -199,6 +199,7 @@ impl Loop {
                 reason: reason.to_owned(),
             });
         }
+        self.inputs
     }
 
     /// Waits for one thing to happen.

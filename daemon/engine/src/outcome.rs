@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use crossbeam_channel::{Sender, bounded};
 use plugind_wire::event::{Event, Kind, Stage};
 use plugind_wire::history::{Entry, Outcome};
 use plugind_wire::message::{Failure, Reply, ToClient};
@@ -11,6 +12,7 @@ use plugind_wire::{VersionId, sentence};
 use crate::catalogue::{ClientId, Version};
 use crate::engine::Loop;
 use crate::history::Held;
+use crate::server::Input;
 
 /// Somebody asks for the history; the files are read by the connection's own thread.
 pub(crate) struct Question {
@@ -143,14 +145,14 @@ impl Loop {
     }
 }
 
-/// The answer that the files give.
-pub(crate) fn answer(
-    held: Result<Held, NoHistory>,
-    plugin: Option<&str>,
-    last: Option<u64>,
-) -> Reply {
-    let entries = held.and_then(|held| Ok(held.entries(plugin, last)?));
-    match entries {
+/// Asks the engine's thread, and reads on this one; nothing if the engine ends.
+pub(crate) fn ask(question: Question, last: Option<u64>, to: &Sender<Input>) -> Option<Reply> {
+    let plugin = question.plugin.clone();
+    let (tell, held) = bounded(1);
+    to.send(Input::History(question, tell)).ok()?;
+    let held = held.recv().ok()?;
+    let entries = held.and_then(|held| Ok(held.entries(plugin.as_deref(), last)?));
+    Some(match entries {
         Ok(entries) => Reply::History { entries },
         Err(error) => Reply::Failed {
             failure: match error {
@@ -159,5 +161,5 @@ pub(crate) fn answer(
             },
             reason: sentence(&error),
         },
-    }
+    })
 }

@@ -31,6 +31,8 @@ const OUTBOX: usize = 1024;
 const HELLO: Duration = Duration::from_secs(10);
 /// A client that does not read has so long to take the last messages.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How often it is seen whether the last connections have ended.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Enough for a message; a thousand connections cost address space, not memory.
 const STACK: usize = 256 << 10;
 
@@ -87,6 +89,8 @@ pub(crate) struct Server {
     listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
     connections: Arc<Connections>,
+    /// What the engine's thread did not take in before it ended.
+    left: Option<Receiver<Input>>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -113,6 +117,7 @@ impl Server {
             listener: Arc::clone(&listener),
             stopping: Arc::new(AtomicBool::new(false)),
             connections: Arc::default(),
+            left: None,
             accepting: None,
         };
         let (shared, stopping, connections) = (
@@ -129,11 +134,26 @@ impl Server {
         Ok(server)
     }
 
+    /// Ends, as dropping does, after the engine's thread, which did not take in what is `left`.
+    pub(crate) fn end(mut self, left: Option<Receiver<Input>>) {
+        self.left = left;
+    }
+
     /// A connection from inside this process.
     pub(crate) fn connect(&self) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
         self.connections.serve(ours, &self.shared)?;
         Ok(theirs)
+    }
+}
+
+impl Server {
+    /// Whether all these connections have ended. Some wait for an answer to what nobody takes in any more; it is thrown
+    /// away, and they know.
+    fn have_ended(&self, open: &[(Arc<UnixStream>, JoinHandle<()>)]) -> bool {
+        let left = self.left.iter();
+        left.for_each(|left| left.try_iter().for_each(drop));
+        open.iter().all(|(_, thread)| thread.is_finished())
     }
 }
 
@@ -152,11 +172,16 @@ impl Drop for Server {
             let _ = stream.shutdown(Shutdown::Read);
         }
         let patience = Instant::now() + GOODBYE;
-        while open.iter().any(|(_, thread)| !thread.is_finished()) && Instant::now() < patience {
-            thread::sleep(Duration::from_millis(2));
+        while !self.have_ended(&open) && Instant::now() < patience {
+            thread::sleep(PAUSE);
         }
-        for (stream, thread) in open {
+        for (stream, _) in &open {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+        while !self.have_ended(&open) {
+            thread::sleep(PAUSE);
+        }
+        for (_, thread) in open {
             let _ = thread.join();
         }
         let _ = remove_socket(&self.shared.socket);
@@ -330,15 +355,12 @@ fn listen(id: ClientId, mut from: impl io::BufRead, queue: &Sender<ToClient>, sh
                 let question = Question {
                     client: id,
                     request,
-                    plugin: plugin.clone(),
+                    plugin,
                     follow,
                 };
-                let (tell, held) = bounded(1);
-                let asked = shared.inputs.send(Input::History(question, tell));
-                let Some(held) = asked.ok().and_then(|()| held.recv().ok()) else {
+                let Some(reply) = outcome::ask(question, last, &shared.inputs) else {
                     return;
                 };
-                let reply = outcome::answer(held, plugin.as_deref(), last);
                 if queue.send(ToClient::Reply { request, reply }).is_err() {
                     return;
                 }

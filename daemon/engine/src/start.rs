@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
 use plugind_wire::PROTOCOL;
 use plugind_wire::message::EngineHello;
@@ -20,7 +20,7 @@ use crate::config::ConfigError;
 use crate::engine::{Loop, Parts};
 use crate::options::Options;
 use crate::quarantine::Quarantine;
-use crate::server::{self, Server, Shared};
+use crate::server::{self, Input, Server, Shared};
 use crate::settings::Settings;
 use crate::socket_lock;
 use crate::state::State;
@@ -100,7 +100,7 @@ pub struct Engine {
     socket: PathBuf,
     server: Option<Server>,
     stop: Sender<&'static str>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Receiver<Input>>>,
     // Held as long as the socket is served.
     lock: Option<File>,
 }
@@ -268,16 +268,19 @@ impl Engine {
 
     fn end(&mut self) -> Result<(), Panicked> {
         let joined = self.thread.take().map(JoinHandle::join);
-        if self.server.take().is_some() {
+        let (joined, left) = match joined {
+            Some(Ok(left)) => (Ok(()), Some(left)),
+            Some(Err(_)) => (Err(Panicked), None),
+            None => (Ok(()), None),
+        };
+        if let Some(server) = self.server.take() {
+            server.end(left);
             server::remove_card(&self.socket);
         }
         if let Some(lock) = self.lock.take() {
             socket_lock::give_back(lock, &self.socket);
         }
-        match joined {
-            Some(Err(_)) => Err(Panicked),
-            _ => Ok(()),
-        }
+        joined
     }
 }
 
