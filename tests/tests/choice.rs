@@ -103,7 +103,8 @@ fn any_of_the_last_ten_versions_is_one_command_away() {
         runs(11);
         for number in (1..=10).rev() {
             let to = number.to_string();
-            let selected = format!("x v{number} is selected until the next build");
+            let selected =
+                format!("x v{number} is selected: rolled back to v{number} until the next build");
             scene.run(&["rollback", PLUGIN, "--to", &to], 0, &[&selected]);
             runs(number);
             scene.run(
@@ -131,7 +132,7 @@ fn any_of_the_last_ten_versions_is_one_command_away() {
         scene.run(
             &["rollback", PLUGIN, "--to", "5", "--hold"],
             0,
-            &["x v5 is selected until `plugind unpin x`"],
+            &["x v5 is selected: pinned to v5 until `plugind unpin x`"],
         );
         runs(5);
         scene.deliver(&daemon, 13);
@@ -164,6 +165,16 @@ fn any_of_the_last_ten_versions_is_one_command_away() {
         runs(14);
         let status = scene.status();
         assert!(!status.contains("NOT CURRENT"), "{status}");
+        // A pin is told also while it holds nothing back, and one who goes back stays pinned.
+        let pinned = "x v14 is selected: pinned to v14 until `plugind unpin x`";
+        scene.run(&["pin", PLUGIN], 0, &[pinned]);
+        holds(
+            &scene.status(),
+            &["  pinned to v14 until `plugind unpin x`"],
+        );
+        let pinned = "x v13 is selected: pinned to v13 until `plugind unpin x`";
+        scene.run(&["rollback", PLUGIN], 0, &[pinned]);
+        runs(13);
         drop(ending);
         calling.join().expect("no call failed")
     });

@@ -80,6 +80,9 @@ pub struct Selected {
     /// Why it is not the newest that may be opened.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<Hold>,
+    /// It stays, whatever is built.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub pinned: bool,
     /// The sentence about it, where a member of its group was rejected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held: Option<String>,

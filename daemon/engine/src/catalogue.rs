@@ -393,6 +393,7 @@ impl Catalogue {
                 version: version.shown.version,
                 digest: version.shown.digest,
                 hold: plugin.holds(lane, self.paused).map(|(hold, _)| hold),
+                pinned: plugin.is_pinned(lane),
                 held: self.rejected_member(name, lane).map(waits_for),
                 newest: plugin.holds(lane, self.paused).map(|(_, newest)| newest),
             })

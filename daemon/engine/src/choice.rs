@@ -104,6 +104,12 @@ impl Plugin {
         Some((hold, newest))
     }
 
+    /// Whether the version that is current in a lane stays, whatever is built.
+    pub(crate) fn is_pinned(&self, lane: &str) -> bool {
+        let choice = self.choices.get(lane);
+        choice.is_some_and(|choice| choice.until == Until::Unpinned)
+    }
+
     fn chosen(&self, lane: &str) -> Option<(&Arc<Version>, &Choice)> {
         let choice = self.choices.get(lane)?;
         let version = self.version(choice.version)?;
@@ -282,8 +288,7 @@ impl Loop {
         let current = selected.shown.version;
         let newest = plugin.newest_openable(&lane).map_or(current, number);
         let promotes = self.catalogue.promotes(plugin);
-        let before = plugin.choices.get(&lane);
-        let is_pinned = before.is_some_and(|before| before.until == Until::Unpinned);
+        let is_pinned = plugin.is_pinned(&lane);
         let mut choices = self.catalogue.choices();
         let own = choices.plugins.entry(name.to_owned()).or_default();
         let why = match what {

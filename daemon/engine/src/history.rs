@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use plugind_wire::SCHEMA;
-use plugind_wire::event::{ClientName, Stage};
+use plugind_wire::event::Stage;
 use plugind_wire::history::{Entry, Outcome};
 use plugind_wire::status;
 
@@ -54,9 +54,36 @@ pub(crate) struct History {
 /// What a file says, in short.
 #[derive(Debug, Default)]
 struct Known {
-    versions: HashMap<String, HashSet<(u64, Outcome, Option<ClientName>)>>,
+    /// Plugins, and outcomes of their versions.
+    said: HashSet<Key>,
     /// What was last said of files that became no version.
     files: HashMap<String, (Timestamp, Option<Stage>, Option<String>)>,
+}
+
+/// What stands for words in memory, which a long history would fill: the beginning of their hash, too long for two to meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key([u8; 16]);
+
+impl Key {
+    fn of_plugin(plugin: &str) -> Self {
+        Self::of(&plugin)
+    }
+
+    /// A version can be refused by several, and be live first in one only.
+    fn of_outcome(plugin: &str, number: u64, entry: &Entry) -> Self {
+        let client = entry.client.as_ref();
+        let refuser = client.filter(|_| entry.outcome == Outcome::Refused);
+        let refuser = refuser.map(|client| (client.pid, &client.program));
+        Self::of(&(plugin, number, entry.outcome.word(), refuser))
+    }
+
+    fn of(words: &impl std::fmt::Debug) -> Self {
+        // Quotes and commas keep apart what stands side by side.
+        let hash = blake3::hash(format!("{words:?}").as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.as_bytes()[..16]);
+        Self(key)
+    }
 }
 
 /// The files as they were at one moment; what is added later is not seen.
@@ -201,7 +228,7 @@ impl History {
     pub(crate) fn knows_plugin(&self, plugin: &str) -> bool {
         [&self.newer, &self.older]
             .iter()
-            .any(|known| known.versions.contains_key(plugin))
+            .any(|known| known.said.contains(&Key::of_plugin(plugin)))
     }
 
     /// Whether the newest line could not be written.
@@ -279,8 +306,8 @@ impl Known {
     fn add(&mut self, entry: &Entry, state: &str) {
         match (&entry.plugin, entry.version) {
             (Some(plugin), Some(number)) if entry.state == state => {
-                let of_plugin = self.versions.entry(plugin.clone()).or_default();
-                of_plugin.insert((number, entry.outcome, refuser(entry)));
+                self.said.insert(Key::of_plugin(plugin));
+                self.said.insert(Key::of_outcome(plugin, number, entry));
             }
             (_, None) => {
                 let said = (entry.time, entry.stage, entry.reason.clone());
@@ -298,17 +325,8 @@ impl Known {
                     && !changed_since(Path::new(&entry.artifact), *time)
             });
         };
-        let of_plugin = self.versions.get(plugin);
-        of_plugin.is_some_and(|known| known.contains(&(number, entry.outcome, refuser(entry))))
+        self.said.contains(&Key::of_outcome(plugin, number, entry))
     }
-}
-
-/// A version can be refused by several, and be live first in one only.
-fn refuser(entry: &Entry) -> Option<ClientName> {
-    let client = entry.client.as_ref();
-    client
-        .filter(|_| entry.outcome == Outcome::Refused)
-        .cloned()
 }
 
 /// Whether the file was written after what was said of it. A file that is gone was not.

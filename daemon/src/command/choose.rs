@@ -3,35 +3,35 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use plugind_client::VersionId;
+use plugind_client::{Client, VersionId};
+use plugind_wire::choice::Hold;
 
 use super::print;
 use crate::cli::{Pin, PlaceArgs, Promote, Rollback, Unpin};
 use crate::place::connect;
 
 pub(crate) fn rollback(args: &Rollback, place: &PlaceArgs) -> Result<ExitCode> {
-    let version = connect(place, true)?.rollback(&args.plugin, args.to, args.hold)?;
-    let end = if args.hold {
-        format!("`plugind unpin {}`", args.plugin)
-    } else {
-        "the next build".to_owned()
-    };
-    told(&version, &format!("until {end}"))
+    let client = connect(place, true)?;
+    let version = client.rollback(&args.plugin, args.to, args.hold)?;
+    told(&client, &version)
 }
 
 pub(crate) fn pin(args: &Pin, place: &PlaceArgs) -> Result<ExitCode> {
-    let version = connect(place, true)?.pin(&args.plugin, args.version)?;
-    told(&version, &format!("until `plugind unpin {}`", args.plugin))
+    let client = connect(place, true)?;
+    let version = client.pin(&args.plugin, args.version)?;
+    told(&client, &version)
 }
 
 pub(crate) fn unpin(args: &Unpin, place: &PlaceArgs) -> Result<ExitCode> {
-    let version = connect(place, true)?.unpin(&args.plugin)?;
-    told(&version, "")
+    let client = connect(place, true)?;
+    let version = client.unpin(&args.plugin)?;
+    told(&client, &version)
 }
 
 pub(crate) fn promote(args: &Promote, place: &PlaceArgs) -> Result<ExitCode> {
-    let version = connect(place, true)?.promote(&args.plugin, args.version)?;
-    told(&version, "")
+    let client = connect(place, true)?;
+    let version = client.promote(&args.plugin, args.version)?;
+    told(&client, &version)
 }
 
 pub(crate) fn pause(place: &PlaceArgs) -> Result<ExitCode> {
@@ -45,9 +45,20 @@ pub(crate) fn resume(place: &PlaceArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The version that is wanted current now; what the programs run `plugind wait` says.
-fn told(version: &VersionId, how_long: &str) -> Result<ExitCode> {
-    let line = format!("{version} is selected {how_long}");
-    print(&format!("{}\n", line.trim_end()))?;
+/// The version that is wanted current now, and how long; what the programs run `plugind wait` says.
+fn told(client: &Client, version: &VersionId) -> Result<ExitCode> {
+    let status = client.status()?;
+    let mut plugins = status.plugins.iter();
+    let known = plugins.find(|known| known.plugin == version.plugin);
+    let mut selected = known.into_iter().flat_map(|known| &known.selected);
+    let selected = selected.find(|selected| selected.version == version.number);
+    let why = selected.and_then(|selected| {
+        let pinned = selected.pinned.then_some(Hold::Pinned);
+        selected.hold.or(pinned)
+    });
+    let why = why.map_or_else(String::new, |why| {
+        format!(": {}", why.sentence(&version.plugin, version.number))
+    });
+    print(&format!("{version} is selected{why}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

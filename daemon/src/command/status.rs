@@ -94,6 +94,9 @@ fn show_plugin(plugin: &Plugin, status: &Status, page: &mut String) {
             let why = selected.held.clone().filter(|_| hold == Hold::Group);
             let why = why.unwrap_or_else(sentence);
             let _ = writeln!(page, "  v{newest} IS NOT CURRENT: {why}");
+        } else if selected.pinned {
+            let why = Hold::Pinned.sentence(&plugin.plugin, selected.version);
+            let _ = writeln!(page, "  {why}");
         }
     }
     let mut hidden = 0;
