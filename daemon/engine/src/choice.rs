@@ -257,6 +257,7 @@ impl Loop {
             Ok((lane, why)) => {
                 self.tell_selected(plugin, &lane, why, waiter);
                 self.announce();
+                self.show();
                 let known = self.catalogue.plugins.get(plugin);
                 if let Some(selected) = known.and_then(|known| known.selected(&lane)) {
                     let announcement = selected.announcement();
@@ -422,6 +423,7 @@ impl Loop {
             return;
         }
         self.announce();
+        self.show();
         self.reply(waiter, Reply::Done);
     }
 

@@ -184,7 +184,7 @@ impl Loop {
             self.look_at_due();
             self.end_late_turns();
             self.publish();
-            self.published.store(Arc::new(self.catalogue.clone()));
+            self.show();
             self.answer_scanned();
             self.answer_who();
             if let Some(reason) = self.take_in(self.wait()) {
@@ -200,6 +200,11 @@ impl Loop {
             });
         }
         self.inputs
+    }
+
+    /// Lets every status that is asked for from now on say what is known.
+    pub(crate) fn show(&self) {
+        self.published.store(Arc::new(self.catalogue.clone()));
     }
 
     /// Waits for one thing to happen.
